@@ -1,0 +1,1 @@
+"""The one data layer: cards, sources, augmentations and the datamodule."""

@@ -1,0 +1,171 @@
+"""The types that flow through everything: Frame (one scan and its cameras), Batch, Boxes and Pairs.
+
+Axis, unit and pose conventions are stated at the top of :mod:`lidar2d.geometry`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+_T = TypeVar("_T")
+
+
+def _map_tensors(record: _T, function: Callable[[Tensor], Tensor]) -> _T:
+    """Apply a function to every tensor of a dataclass, also inside nested dataclasses."""
+    changes: dict[str, object] = {}
+    for field in fields(record):  # type: ignore[arg-type]
+        value = getattr(record, field.name)
+        if isinstance(value, Tensor):
+            changes[field.name] = function(value)
+        elif isinstance(value, Boxes):
+            changes[field.name] = _map_tensors(value, function)
+    return replace(record, **changes)  # type: ignore[type-var]
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Oriented 3D boxes in the LiDAR frame; the centre is the geometric centre."""
+
+    geometry: Tensor  # (M, 7) x y z, length width height in metres, yaw in radians
+    classes: Tensor  # (M,) index into the card's box classes
+    velocity: Tensor | None = None  # (M, 2) m/s along x and y, NaN where unknown
+
+    def __len__(self) -> int:
+        return len(self.geometry)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One LiDAR sweep and the V cameras that saw it.
+
+    A 2D-only data set has N = 0 and a LiDAR-only one V = 0: the same type, no special case.
+    """
+
+    points: Tensor  # (N, 4) float32: x y z in metres, intensity 0..1; a fifth column is seconds before the key frame
+    images: Tensor  # (V, 3, H, W) float32 RGB 0..1
+    intrinsics: Tensor  # (V, 3, 3) float64 pixels
+    cam_from_lidar: Tensor  # (V, 4, 4) float64
+    labels: Tensor | None = None  # (N,) int64 class index, -1 = ignore
+    boxes: Boxes | None = None
+    pixel_labels: Tensor | None = None  # (V, H, W) int64 class index, -1 = ignore
+    depth: Tensor | None = None  # (V, H, W) float32 metres along the optical axis, 0 = unknown
+    regions: Tensor | None = None  # (V, H, W) int64 superpixel index, -1 = none
+    weak_labels: Tensor | None = None  # (V, H, W) int64 pseudo-class, -1 = none
+    condition: str = ""  # "day", "night", "rain", ... as the card defines them
+    token: str = ""  # unique in the data set; seeds every random choice about this frame
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Frames laid end to end, without padding; row indices say which frame a point or a view belongs to."""
+
+    points: Tensor  # (ΣN, 4 or 5)
+    point_frame: Tensor  # (ΣN,) int64 frame of each point, ascending
+    images: Tensor  # (ΣV, 3, H, W)
+    view_frame: Tensor  # (ΣV,) int64 frame of each view, ascending
+    intrinsics: Tensor  # (ΣV, 3, 3)
+    cam_from_lidar: Tensor  # (ΣV, 4, 4)
+    seeds: Tensor  # (B,) int64: what is random about a frame in this epoch comes from its seed alone
+    labels: Tensor | None = None  # (ΣN,)
+    boxes: Boxes | None = None  # ΣM boxes
+    box_frame: Tensor | None = None  # (ΣM,)
+    pixel_labels: Tensor | None = None  # (ΣV, H, W)
+    depth: Tensor | None = None  # (ΣV, H, W)
+    regions: Tensor | None = None  # (ΣV, H, W)
+    weak_labels: Tensor | None = None  # (ΣV, H, W)
+    conditions: tuple[str, ...] = ()
+    tokens: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self.tokens)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """Return the batch on another device."""
+        return _map_tensors(self, lambda t: t.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Batch:
+        """Return the batch in page-locked memory, from which copies to a GPU overlap with work."""
+        return _map_tensors(self, lambda t: t.pin_memory())
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Which point is seen in which pixel; made by :func:`lidar2d.geometry.pairs`, last, never stored or transformed."""
+
+    point: Tensor  # (P,) int64 row of Batch.points
+    view: Tensor  # (P,) int64 row of Batch.images
+    pixel: Tensor  # (P, 2) u right, v down; pixel centres at .5
+    depth: Tensor  # (P,) metres along the optical axis
+
+    def __len__(self) -> int:
+        return len(self.point)
+
+    def __getitem__(self, rows: Tensor) -> Pairs:
+        """Return the pairs at the given rows (an index or a mask)."""
+        return Pairs(self.point[rows], self.view[rows], self.pixel[rows], self.depth[rows])
+
+
+def _owner(counts: Sequence[int]) -> Tensor:
+    return torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(list(counts), dtype=torch.int64))
+
+
+def _join(values: Sequence[Tensor | None]) -> Tensor | None:
+    present = [v for v in values if v is not None]
+    if len(present) != len(values):
+        return None  # an annotation that one frame lacks is not an annotation of the batch
+    return torch.cat(present)
+
+
+def _join_boxes(values: Sequence[Boxes | None]) -> Boxes | None:
+    boxes = [b for b in values if b is not None]
+    if len(boxes) != len(values):
+        return None
+    return Boxes(
+        torch.cat([b.geometry for b in boxes]),
+        torch.cat([b.classes for b in boxes]),
+        _join([b.velocity for b in boxes]),
+    )
+
+
+def collate(frames: Sequence[Frame], seeds: Sequence[int] | None = None) -> Batch:
+    """Lay frames end to end.
+
+    Args:
+        frames: frames whose images all have the same height and width.
+        seeds: one number a frame; zeros by default.
+
+    Raises:
+        ValueError: if there is no frame, or the images differ in size.
+    """
+    if not frames:
+        raise ValueError("collate needs at least one frame")
+    sizes = {tuple(f.images.shape[-2:]) for f in frames if len(f.images)}
+    if len(sizes) > 1:
+        raise ValueError(f"images of one batch differ in size: {sorted(sizes)}; set data.image_size")
+    boxes = _join_boxes([f.boxes for f in frames])
+    # a frame without cameras must not dictate the image size of the batch
+    pictured = [f for f in frames if len(f.images)] or list(frames[:1])
+    return Batch(
+        points=torch.cat([f.points for f in frames]),
+        point_frame=_owner([len(f.points) for f in frames]),
+        images=torch.cat([f.images for f in pictured]),
+        view_frame=_owner([len(f.images) for f in frames]),
+        intrinsics=torch.cat([f.intrinsics for f in frames]),
+        cam_from_lidar=torch.cat([f.cam_from_lidar for f in frames]),
+        seeds=torch.tensor(list(seeds) if seeds is not None else [0] * len(frames), dtype=torch.int64),
+        labels=_join([f.labels for f in frames]),
+        boxes=boxes,
+        box_frame=None if boxes is None else _owner([len(f.boxes) for f in frames if f.boxes is not None]),
+        pixel_labels=_join([f.pixel_labels for f in frames]),
+        depth=_join([f.depth for f in frames]),
+        regions=_join([f.regions for f in frames]),
+        weak_labels=_join([f.weak_labels for f in frames]),
+        conditions=tuple(f.condition for f in frames),
+        tokens=tuple(f.token for f in frames),
+    )

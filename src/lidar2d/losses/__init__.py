@@ -1,0 +1,1 @@
+"""Losses: small, cited, pure functions."""

@@ -1,0 +1,1 @@
+"""The methods: one class of equations each, over shared parts."""

@@ -1,0 +1,1 @@
+"""Metrics: a pure function first, a thin stateful class second."""

@@ -1,0 +1,55 @@
+"""Finds recipes, cards and suites by name, in a checkout or in a wheel. Imports no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lidar2d.errors import UsageError, nearest
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def folder(kind: str) -> Path:
+    """Return the folder ``methods``, ``datasets`` or ``benchmarks``: inside the wheel, or at the top of a checkout."""
+    shipped = _PACKAGE / "shipped" / kind
+    return shipped if shipped.is_dir() else _PACKAGE.parents[1] / kind
+
+
+def names(kind: str) -> list[str]:
+    """List what ``folder(kind)`` holds, by name."""
+    return sorted(path.stem for path in folder(kind).glob("*.yaml"))
+
+
+def find(kind: str, name: str) -> Path:
+    """Return the YAML file for a name (``collab``) or a path (``./mine.yaml``).
+
+    Raises:
+        UsageError: with the nearest name, if there is none.
+    """
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise UsageError(f"no file {path}")
+        return path
+    if name not in names(kind):
+        raise UsageError(f"no {kind.removesuffix('s')} '{name}'; {nearest(name, names(kind))}")
+    return folder(kind) / f"{name}.yaml"
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping.
+
+    Raises:
+        UsageError: with the line, if it is not one.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        raise UsageError(f"{path}{f', line {where.line + 1}' if where else ''}: not valid YAML") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: expected 'key: value' lines")
+    return content
