@@ -1,0 +1,304 @@
+"""Augmentation, Frame -> Frame: what happens to images changes K, what happens to points changes T.
+
+Points and pixels stay paired by construction, because pairs are found last (:func:`lidar2d.geometry.pairs`).
+Poses are float64, so they are exact to 1e-9 px; points keep the dtype they came in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.random import Generator
+from torch import Tensor
+
+from lidar2d.errors import UsageError
+from lidar2d.frame import Frame
+from lidar2d.geometry import project, transform, transform_boxes
+
+Window = tuple[int, int, int, int]  # top, left, height, width in pixels
+
+_TRIES = 20  # draws of a crop before the one that keeps most pairs is taken
+_WINDOW_TRIES = 10  # draws of a window's shape before the central one is taken
+
+
+@dataclass(frozen=True)
+class Augment:
+    """What is random about a training frame; everything is off unless it is asked for.
+
+    Points come first, then the cuboid, then the images: the order of the published recipes.
+    """
+
+    rotate: bool = False  # the cloud about z, any angle
+    flip_points: bool = False  # x and y, each with probability 1/2
+    scale: tuple[float, float] | None = None  # factor of the cloud, such as [0.95, 1.05]
+    translate: float = 0.0  # metres: standard deviation of the cloud's shift along each axis
+    drop_cuboid: bool = False  # cut the points of one random cuboid
+    crop: tuple[float, float] | None = None  # share of the image area that is kept, such as [0.3, 1.0]
+    crop_ratio: tuple[float, float] = (14 / 9, 17 / 9)  # width / height of the crop
+    crop_size: tuple[int, int] | None = None  # (height, width) crops are resized to; None = as it was
+    flip_image: float = 0.0  # probability for each image, left to right
+    photometric: float = 0.0  # strength of colour, blur and noise changes; 0 none, 1 strong
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning."""
+        for name in ("scale", "crop", "crop_ratio"):
+            bounds = getattr(self, name)
+            if bounds is not None and not 0 < bounds[0] <= bounds[1]:
+                raise UsageError(f"augment.{name} is {bounds}; it needs [low, high] with 0 < low <= high")
+        if self.crop is not None and self.crop[1] > 1:
+            raise UsageError(f"augment.crop is {self.crop}; a share of the image area is at most 1")
+        if not 0 <= self.flip_image <= 1:
+            raise UsageError(f"augment.flip_image is {self.flip_image}; it is a probability, 0 to 1")
+        for name in ("translate", "photometric"):
+            if not getattr(self, name) >= 0:
+                raise UsageError(f"augment.{name} is {getattr(self, name)}; it must be 0 or more")
+
+    def __call__(self, frame: Frame, rng: Generator) -> Frame:
+        """Return the frame as one training step sees it; equal generators give equal frames."""
+        if self.rotate:
+            frame = rotate(frame, rng)
+        if self.flip_points:
+            frame = flip_points(frame, rng)
+        if self.scale is not None:
+            frame = scale(frame, rng, *self.scale)
+        if self.translate > 0:
+            frame = translate(frame, rng, self.translate)
+        if self.drop_cuboid:
+            frame = drop_cuboid(frame, rng)
+        if self.crop is not None:
+            frame = crop_resize(frame, rng, self.crop_size, self.crop, self.crop_ratio)
+        if self.flip_image > 0:
+            frame = flip_image(frame, rng, self.flip_image)
+        if self.photometric > 0:
+            frame = photometric(frame, rng, self.photometric)
+        return frame
+
+
+# ---- points: x <- G x and T <- T G^-1
+
+
+def move_points(frame: Frame, matrix: Tensor) -> Frame:
+    """Carry cloud, boxes and poses through a 4x4 matrix made of rotations about z, flips, one scale and a shift."""
+    matrix = matrix.to(torch.float64)
+    xyz = transform(matrix, frame.points[:, :3].to(torch.float64)).to(frame.points.dtype)
+    return replace(
+        frame,
+        points=torch.cat([xyz, frame.points[:, 3:]], dim=1),
+        cam_from_lidar=frame.cam_from_lidar @ torch.linalg.inv(matrix).to(frame.cam_from_lidar.dtype),
+        boxes=None if frame.boxes is None else transform_boxes(matrix, frame.boxes),
+    )
+
+
+def rotate(frame: Frame, rng: Generator) -> Frame:
+    """Turn the cloud about z by any angle."""
+    angle = rng.uniform(0, 2 * np.pi)
+    matrix = torch.eye(4, dtype=torch.float64)
+    matrix[0, 0] = matrix[1, 1] = np.cos(angle)
+    matrix[1, 0] = np.sin(angle)
+    matrix[0, 1] = -matrix[1, 0]
+    return move_points(frame, matrix)
+
+
+def flip_points(frame: Frame, rng: Generator) -> Frame:
+    """Mirror the cloud's x and y axes, each with probability 1/2."""
+    signs = 1.0 - 2.0 * rng.integers(0, 2, size=2)
+    return move_points(frame, torch.diag(torch.tensor([*signs, 1.0, 1.0], dtype=torch.float64)))
+
+
+def scale(frame: Frame, rng: Generator, low: float, high: float) -> Frame:
+    """Shrink or stretch the cloud; depths stay those of the camera."""
+    factor = rng.uniform(low, high)
+    return move_points(frame, torch.diag(torch.tensor([factor, factor, factor, 1.0], dtype=torch.float64)))
+
+
+def translate(frame: Frame, rng: Generator, metres: float) -> Frame:
+    """Shift the cloud by a normal draw along each axis."""
+    matrix = torch.eye(4, dtype=torch.float64)
+    matrix[:3, 3] = torch.from_numpy(rng.normal(0, metres, size=3))
+    return move_points(frame, matrix)
+
+
+def drop_cuboid(frame: Frame, rng: Generator, largest: float = 0.2) -> Frame:
+    """Cut the points of a random cuboid, unless a camera would lose too many of its pairs.
+
+    Its sides are one fraction of the cloud's, drawn from 0 to ``largest``, around a random point. The published code
+    gives up whenever a view keeps fewer than 1024 pairs, and views of sparse clouds never have that many; here a view
+    that keeps three quarters of its pairs passes too, which is the published rule for crops.
+    """
+    if not len(frame.points):
+        return frame
+    xyz = frame.points[:, :3]
+    side = (xyz.amax(0) - xyz.amin(0)) * rng.uniform(0, largest)
+    keep = ((xyz - xyz[rng.integers(len(xyz))]).abs() >= side / 2).any(1)
+    _, seen = _seen(frame)
+    if not all(_enough(int(kept), int(total)) for kept, total in zip((seen & keep).sum(1), seen.sum(1), strict=True)):
+        return frame
+    labels = None if frame.labels is None else frame.labels[keep]
+    return replace(frame, points=frame.points[keep], labels=labels)
+
+
+# ---- images: u <- A u and K <- A K
+
+
+def resize(frame: Frame, size: tuple[int, int]) -> Frame:
+    """Resize all images, and all maps on them, to (height, width)."""
+    height, width = frame.images.shape[-2:]
+    if (height, width) == tuple(size):
+        return frame
+    return crop(frame, [(0, 0, height, width)] * len(frame.images), size)
+
+
+def crop(frame: Frame, windows: Sequence[Window], size: tuple[int, int]) -> Frame:
+    """Cut one window out of each image and resize it to (height, width).
+
+    Colours are interpolated with antialiasing; labels, regions and depth take the nearest pixel.
+    """
+    matrices = frame.intrinsics.new_zeros(len(windows), 3, 3)
+    for matrix, (top, left, height, width) in zip(matrices, windows, strict=True):
+        sx, sy = size[1] / width, size[0] / height
+        matrix[:] = matrix.new_tensor([[sx, 0, -left * sx], [0, sy, -top * sy], [0, 0, 1]])
+    images = [
+        F.interpolate(image[None, :, top : top + h, left : left + w], size, mode="bilinear", antialias=True)
+        for image, (top, left, h, w) in zip(frame.images, windows, strict=True)
+    ]
+    return replace(
+        frame,
+        images=torch.cat(images) if images else frame.images.new_zeros(0, 3, *size),
+        intrinsics=matrices @ frame.intrinsics,
+        pixel_labels=_crop_map(frame.pixel_labels, windows, size),
+        depth=_crop_map(frame.depth, windows, size),
+        regions=_crop_map(frame.regions, windows, size),
+        weak_labels=_crop_map(frame.weak_labels, windows, size),
+    )
+
+
+def _crop_map(values: Tensor | None, windows: Sequence[Window], size: tuple[int, int]) -> Tensor | None:
+    if values is None:
+        return None
+    out = values.new_empty(len(windows), *size)
+    for view, (top, left, height, width) in enumerate(windows):
+        # the pixel under the centre of each new pixel
+        row = top + ((torch.arange(size[0]) + 0.5) * (height / size[0])).long()
+        column = left + ((torch.arange(size[1]) + 0.5) * (width / size[1])).long()
+        out[view] = values[view][row[:, None], column]
+    return out
+
+
+def crop_resize(
+    frame: Frame,
+    rng: Generator,
+    size: tuple[int, int] | None = None,
+    area: tuple[float, float] = (0.3, 1.0),
+    ratio: tuple[float, float] = (14 / 9, 17 / 9),
+) -> Frame:
+    """Cut a random window out of each image and resize it; None keeps the image size.
+
+    A window must keep more than 1024 of its view's pairs, or more than three quarters of them. It is drawn again
+    where it does not, at most 20 times; then the draw that kept most is taken.
+    """
+    height, width = frame.images.shape[-2:]
+    pixels, seen = _seen(frame)
+    windows = []
+    for pixel, mask in zip(pixels, seen, strict=True):
+        inside = pixel[mask]
+        best, most = (0, 0, height, width), -1
+        for _ in range(_TRIES):
+            window = _window(rng, height, width, area, ratio)
+            kept = _count(inside, window)
+            if kept > most:
+                best, most = window, kept
+            if _enough(kept, len(inside)):
+                break
+        windows.append(best)
+    return crop(frame, windows, size or (height, width))
+
+
+def _window(rng: Generator, height: int, width: int, area: tuple[float, float], ratio: tuple[float, float]) -> Window:
+    """Draw a window: area uniform, log of width / height uniform; the largest central one where none fits."""
+    for _ in range(_WINDOW_TRIES):
+        pixels = height * width * rng.uniform(*area)
+        aspect = np.exp(rng.uniform(np.log(ratio[0]), np.log(ratio[1])))
+        w, h = round(np.sqrt(pixels * aspect)), round(np.sqrt(pixels / aspect))
+        if 0 < w <= width and 0 < h <= height:
+            return int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1)), h, w
+    aspect = min(max(width / height, ratio[0]), ratio[1])
+    w, h = max(1, min(width, round(height * aspect))), max(1, min(height, round(width / aspect)))
+    return (height - h) // 2, (width - w) // 2, h, w
+
+
+def flip_image(frame: Frame, rng: Generator, probability: float = 0.5) -> Frame:
+    """Mirror images left to right, each with the given probability."""
+    flipped = torch.from_numpy(rng.random(len(frame.images)) < probability)
+    mirror = torch.eye(3, dtype=frame.intrinsics.dtype).repeat(len(flipped), 1, 1)
+    mirror[flipped, 0, 0] = -1
+    mirror[flipped, 0, 2] = frame.images.shape[-1]
+
+    def flip(values: Tensor | None) -> Tensor | None:
+        if values is None:
+            return None
+        return torch.where(flipped.view(len(values), *[1] * (values.ndim - 1)), values.flip(-1), values)
+
+    return replace(
+        frame,
+        images=torch.where(flipped[:, None, None, None], frame.images.flip(-1), frame.images),
+        intrinsics=mirror @ frame.intrinsics,
+        pixel_labels=flip(frame.pixel_labels),
+        depth=flip(frame.depth),
+        regions=flip(frame.regions),
+        weak_labels=flip(frame.weak_labels),
+    )
+
+
+def photometric(frame: Frame, rng: Generator, strength: float = 1.0) -> Frame:
+    """Change each image's gamma, brightness, contrast, saturation and sharpness, and add noise; stays in 0..1."""
+
+    def factor(spread: float) -> Tensor:
+        draws = np.exp(strength * rng.uniform(-spread, spread, size=(len(frame.images), 1, 1, 1)))
+        return torch.from_numpy(draws).to(frame.images.dtype)
+
+    images = frame.images.clamp(0, 1) ** factor(0.4) * factor(0.4)
+    mean = images.mean((1, 2, 3), keepdim=True)
+    images = mean + (images - mean) * factor(0.4)
+    grey = images.mean(1, keepdim=True)
+    images = grey + (images - grey) * factor(0.7)
+    sigmas = strength * rng.uniform(-1.0, 1.0, size=len(images))  # pixels; half of the images stay sharp
+    if len(images):
+        images = torch.stack([_blur(i, float(s)) if s > 0.1 else i for i, s in zip(images, sigmas, strict=True)])
+    deviation = 0.05 * strength * rng.random((len(images), 1, 1, 1), dtype=np.float32)
+    noise = rng.standard_normal(images.shape, dtype=np.float32) * deviation
+    return replace(frame, images=(images + torch.from_numpy(noise).to(images.dtype)).clamp(0, 1))
+
+
+def _blur(image: Tensor, sigma: float) -> Tensor:
+    """Blur an image (3, H, W) with a Gaussian of the given standard deviation in pixels."""
+    radius = min(max(1, round(3 * sigma)), min(image.shape[-2:]) - 1)
+    x = torch.arange(-radius, radius + 1, dtype=image.dtype)
+    kernel = torch.softmax(-0.5 * (x / sigma) ** 2, dim=0)
+    padded = F.pad(image[:, None], (radius,) * 4, mode="reflect")
+    rows = F.conv2d(padded, kernel.view(1, 1, 1, -1))
+    return F.conv2d(rows, kernel.view(1, 1, -1, 1))[:, 0]
+
+
+# ---- which points each view sees
+
+
+def _seen(frame: Frame, min_depth: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Return pixels (V, N, 2) and the mask (V, N) of the points that are seen in each view."""
+    height, width = frame.images.shape[-2:]
+    pixels, depth = project(frame.points[:, :3], frame.intrinsics, frame.cam_from_lidar)
+    u, v = pixels.unbind(-1)
+    return pixels, (depth > min_depth) & (u >= 0) & (u < width) & (v >= 0) & (v < height)
+
+
+def _count(pixels: Tensor, window: Window) -> int:
+    top, left, height, width = window
+    u, v = pixels.unbind(-1)
+    return int(((u >= left) & (u < left + width) & (v >= top) & (v < top + height)).sum())
+
+
+def _enough(kept: int, total: int) -> bool:
+    return kept > 1024 or kept >= 0.75 * total
