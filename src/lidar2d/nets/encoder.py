@@ -1,0 +1,84 @@
+"""What every network here is: an encoder of points or of images; and how a feature map is read at pixels."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from lidar2d.frame import Batch, Pairs
+
+
+class PointEncoder(nn.Module, ABC):
+    """A network that gives every LiDAR point a feature.
+
+    How it does so (voxels, range images, ...) is its own affair: no grid and no sparse type leaves it.
+    """
+
+    channels: int
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Tensor:
+        """Return features (ΣN, channels), in the order of ``batch.points``."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, batch: Batch) -> Tensor:
+            """Call :meth:`forward` and its hooks."""
+
+
+class ImageEncoder(nn.Module, ABC):
+    """A network that gives every image a map of features, normalising its input itself."""
+
+    channels: int
+    stride: int  # pixels of the image to one cell of the map, in either direction
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """Return maps (V, channels, h, w) that cover the images (V, 3, H, W), RGB 0..1, from border to border."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, images: Tensor) -> Tensor:
+            """Call :meth:`forward` and its hooks."""
+
+
+def read(features: Tensor, pairs: Pairs, image_size: tuple[int, int]) -> Tensor:
+    """Read feature maps at the pixels of the pairs, bilinearly, as if they had been enlarged to the image first.
+
+    Equal to ``interpolate(features, image_size, mode="bilinear", align_corners=False)`` at pixel centres, at a
+    fraction of its memory; pixels outside the outermost cell centres take the border's value.
+
+    Args:
+        features: (V, C, h, w) maps that cover the images from border to border.
+        pairs: P pairs; ``pairs.view`` counts the V maps, ``pairs.pixel`` is in pixels of the image.
+        image_size: (height, width) of the images, pixels.
+
+    Returns:
+        (P, C) features.
+    """
+    height, width = features.shape[-2:]
+    column, right, across = _neighbours(pairs.pixel[:, 0], width, image_size[1])
+    row, below, down = _neighbours(pairs.pixel[:, 1], height, image_size[0])
+    first = pairs.view * height
+    corners = (
+        ((first + row) * width + column, (1 - down) * (1 - across)),
+        ((first + row) * width + right, (1 - down) * across),
+        ((first + below) * width + column, down * (1 - across)),
+        ((first + below) * width + right, down * across),
+    )
+    cells = features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])
+    # one gather at a time: the weights need no gradient, so autograd keeps no (P, C) tensor
+    found = features.new_zeros(len(pairs), features.shape[1])
+    for cell, weight in corners:
+        found = found + cells.index_select(0, cell) * weight.to(features.dtype)[:, None]
+    return found
+
+
+def _neighbours(pixel: Tensor, cells: int, pixels: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the cell before a pixel, the cell after it, and how far (0..1) the pixel lies between their centres."""
+    place = (pixel * (cells / pixels) - 0.5).clamp(0, cells - 1)
+    before = place.floor().long()
+    return before, (before + 1).clamp(max=cells - 1), place - torch.floor(place)

@@ -1,0 +1,85 @@
+"""SmallConv: an image encoder of about a million weights that trains in minutes on a CPU."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lidar2d.nets.encoder import ImageEncoder
+from lidar2d.nets.weights import fill, read_weights, shipped
+
+# mean and spread of RGB 0..1 in outdoor photographs, rounded; constants rather than statistics of the batch,
+# so that a dark image stays dark
+_MEAN = 0.45
+_SPREAD = 0.25
+
+
+def _norm(channels: int) -> nn.GroupNorm:
+    # groups of 16 channels: no statistics over images, so weather in one image does not shift another
+    return nn.GroupNorm(max(1, channels // 16), channels)
+
+
+class _Block(nn.Module):
+    """Two 3x3 convolutions around a short cut."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm1 = _norm(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm2 = _norm(channels)
+        nn.init.zeros_(self.norm2.weight)  # begins as the identity
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = F.relu(self.norm1(self.conv1(x)))
+        return F.relu(x + self.norm2(self.conv2(inner)))
+
+
+def _down(channels: int, out: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(channels, out, 3, stride=2, padding=1, bias=False), _norm(out), nn.ReLU())
+
+
+class SmallConv(ImageEncoder):
+    """Residual blocks at a quarter, an eighth and a sixteenth of the image, merged from coarse to fine.
+
+    Args:
+        width: channels at a quarter; 1.5 times as many at an eighth and twice as many at a sixteenth.
+        channels: of the features that come out.
+        weights: a shipped name (``town``), the path of a .safetensors file, or None for random weights.
+    """
+
+    stride = 4
+
+    def __init__(self, width: int = 64, channels: int = 64, weights: str | None = None) -> None:
+        super().__init__()
+        self.channels = channels
+        wide, wider = width * 3 // 2, width * 2
+        self.stem = nn.Sequential(_down(3, width // 2), _down(width // 2, width))
+        self.quarter = _Block(width)
+        self.eighth = nn.Sequential(_down(width, wide), _Block(wide))
+        self.sixteenth = nn.Sequential(_down(wide, wider), _Block(wider), _Block(wider))
+        self.merge_eighth = nn.Conv2d(wider, wide, 1)
+        self.merge_quarter = nn.Conv2d(wide, width, 1)
+        self.refine = _Block(width)
+        self.out = nn.Conv2d(width, channels, 1)
+        if weights is not None:
+            path = shipped(weights)
+            fill(self, read_weights(path), str(path))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return maps (V, channels, H/4, W/4) for images (V, 3, H, W), RGB 0..1."""
+        x = (images - _MEAN) / _SPREAD
+        # convolutions and GroupNorm on a CPU are faster with the channels innermost
+        x = x.contiguous(memory_format=torch.channels_last)
+        quarter = self.quarter(self.stem(x))
+        eighth = self.eighth(quarter)
+        sixteenth = self.sixteenth(eighth)
+        eighth = eighth + _enlarge(self.merge_eighth(sixteenth), eighth)
+        quarter = quarter + _enlarge(self.merge_quarter(eighth), quarter)
+        features: Tensor = self.out(self.refine(quarter))
+        return features
+
+
+def _enlarge(x: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)

@@ -1,0 +1,73 @@
+"""Reads trained weights from files without running code from them, and refuses those that do not fit."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from lidar2d.errors import UsageError, nearest
+
+SHIPPED = Path(__file__).resolve().parents[1] / "weights"
+
+
+def shipped(name: str) -> Path:
+    """Return the shipped weights of that name, or the name itself as a path if it looks like one.
+
+    Raises:
+        UsageError: with the nearest name, if there is no such file.
+    """
+    if name.endswith((".safetensors", ".pt", ".pth")) or "/" in name:
+        return Path(name).expanduser()
+    path = SHIPPED / f"{name}.safetensors"
+    if not path.is_file():
+        known = [file.stem for file in SHIPPED.glob("*.safetensors")]
+        hint = nearest(name, known) if known else "none are shipped"
+        raise UsageError(f"no weights '{name}'; {hint}, or give the path of a .safetensors file")
+    return path
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read a .safetensors or a .pt file into names and tensors.
+
+    Raises:
+        UsageError: naming the file, if it is missing, unreadable or holds something else than tensors.
+    """
+    if not path.is_file():
+        raise UsageError(f"no file {path} to read weights from")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise UsageError(f"{path} is no readable file of weights: {str(error).splitlines()[0]}") from error
+    for wrapper in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise UsageError(f"{path} is not a dictionary of tensors; save model.state_dict()")
+    return content
+
+
+def fill(module: nn.Module, weights: dict[str, Tensor], origin: str) -> None:
+    """Copy weights into a module, all of them or none.
+
+    Raises:
+        UsageError: with the first few names that are missing, unknown or of another shape.
+    """
+    own = module.state_dict()
+    faults = [f"missing {key}" for key in own if key not in weights]
+    faults += [f"unknown {key}" for key in weights if key not in own]
+    faults += [
+        f"{key} is {tuple(weights[key].shape)}, not {tuple(own[key].shape)}"
+        for key in own
+        if key in weights and weights[key].shape != own[key].shape
+    ]
+    if faults:
+        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+        raise UsageError(f"{origin} does not fit this network: {'; '.join(faults[:3])}{more}")
+    module.load_state_dict(weights)
