@@ -30,13 +30,13 @@ class _Sum(torch.autograd.Function):
     """Sum over processes; each process's gradient is the sum of the gradients of all."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(_ctx: Any, x: Tensor) -> Tensor:
         total = x.detach().clone(memory_format=torch.contiguous_format)
         dist.all_reduce(total)
         return total
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(_ctx: Any, gradient: Tensor) -> Tensor:
         total = gradient.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(total)
         return total
@@ -56,7 +56,7 @@ class _Gather(torch.autograd.Function):
         return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         total = gradient.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(total)
         start = sum(ctx.counts[: dist.get_rank()])
@@ -70,7 +70,7 @@ def sum_over_processes(x: Tensor) -> Tensor:
     """
     if not _several():
         return x
-    total: Tensor = _Sum.apply(x)  # type: ignore[no-untyped-call]
+    total: Tensor = _Sum.apply(x)
     return total
 
 
@@ -84,7 +84,7 @@ def gather(x: Tensor) -> Tensor:
     count = torch.tensor([len(x)], device=x.device)
     counts = [torch.empty_like(count) for _ in range(world_size())]
     dist.all_gather(counts, count)
-    rows: Tensor = _Gather.apply(x, [int(c) for c in counts])  # type: ignore[no-untyped-call]
+    rows: Tensor = _Gather.apply(x, [int(c) for c in counts])
     return rows
 
 
@@ -94,7 +94,8 @@ def mean_over_processes(values: Tensor) -> Tensor:
     Data-parallel training averages gradients over processes. The share is scaled so that this average is the gradient
     of the global mean, and so that the average of the shares is the global mean. No value anywhere gives 0.
     """
-    count = torch.tensor(float(values.numel()), dtype=torch.float64, device=values.device)
+    count = torch.tensor(values.numel(), device=values.device)
     if _several():
         dist.all_reduce(count)
-    return values.sum() * (world_size() / max(float(count), 1.0))
+    # the count stays a tensor: reading it would make a GPU wait
+    return values.sum() * (world_size() / count.clamp(min=1)).to(values.dtype)

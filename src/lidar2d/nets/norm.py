@@ -18,6 +18,9 @@ class BatchNorm(nn.BatchNorm1d):
         """Normalise features (N, C)."""
         if not self.training or processes.world_size() == 1:
             return super().forward(x)
+        kind = x.dtype
+        if kind in (torch.float16, torch.bfloat16):
+            x = x.float()
         statistics = torch.cat([x.sum(0), x.new_tensor([len(x)])])
         statistics = processes.sum_over_processes(statistics)
         count = statistics[-1].detach()
@@ -26,7 +29,7 @@ class BatchNorm(nn.BatchNorm1d):
         variance = processes.sum_over_processes((x - mean).square().sum(0)) / count
         self._remember(mean.detach(), variance.detach() * count / (count - 1).clamp(min=1))
         normal = (x - mean) * torch.rsqrt(variance + self.eps)
-        return torch.addcmul(self.bias, normal, self.weight)
+        return torch.addcmul(self.bias, normal, self.weight).to(kind)
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor) -> None:

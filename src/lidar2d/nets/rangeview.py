@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -101,9 +102,9 @@ class RangeView(PointEncoder):
         # azimuth is sampled more finely than elevation, so it is halved first
         self.down = nn.ModuleList(
             nn.Sequential(_Conv(below, above, stride), _Block(above))
-            for below, above, stride in zip(sizes, sizes[1:], ((1, 2), (2, 2), (2, 2)), strict=False)
+            for below, above, stride in zip(sizes[:-1], sizes[1:], ((1, 2), (2, 2), (2, 2)), strict=True)
         )
-        self.up = nn.ModuleList(nn.Conv2d(above, below, 1) for below, above in zip(sizes, sizes[1:], strict=False))
+        self.up = nn.ModuleList(nn.Conv2d(above, below, 1) for below, above in itertools.pairwise(sizes))
         self.mend = nn.ModuleList(_Conv(size, size) for size in sizes[:-1])
         self.cell = nn.Linear(width, hidden)
         self.point = nn.Linear(_POINT_CHANNELS, hidden)
@@ -130,7 +131,7 @@ class RangeView(PointEncoder):
         return features
 
     def _panorama(self, image: Tensor) -> Tensor:
-        levels = [self.stem(image)]
+        levels: list[Tensor] = [self.stem(image)]
         for down in self.down:
             levels.append(down(levels[-1]))
         x = levels.pop()

@@ -1,0 +1,135 @@
+"""Any backbone of timm as an image encoder: patch tokens of a ViT, feature maps of a convolutional network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import timm
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lidar2d.errors import UsageError, nearest
+from lidar2d.nets.encoder import ImageEncoder
+from lidar2d.nets.weights import fill, read_weights
+
+
+class TimmEncoder(ImageEncoder):
+    """One level of a timm backbone, with the normalisation that its weights were trained with.
+
+    Images may have any size: where it is no multiple of the stride, they are resized to the nearest multiple, so
+    that the map covers them from border to border.
+
+    Args:
+        name: of the backbone in timm, such as ``vit_small_patch14_dinov2.lvd142m`` or ``resnet50``.
+        weights: ``hub`` (timm's own, downloaded once), the path of a .safetensors or .pt file of the same backbone,
+            or None for random weights.
+        level: which block of a ViT, or which stage of a convolutional network; -1 is the last.
+        norm: whether a ViT's final norm is applied to its tokens. Convolutional networks have none here.
+        output_stride: 8 or 16 replaces a convolutional network's later strides by dilation; None keeps them.
+        frozen: the network stays in evaluation mode and receives no gradient.
+
+    Raises:
+        UsageError: if timm has no such backbone or level, or the weights cannot be had or do not fit.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        weights: str | None = "hub",
+        level: int = -1,
+        norm: bool = True,
+        output_stride: Literal[8, 16, 32] | None = None,
+        frozen: bool = True,
+    ) -> None:
+        super().__init__()
+        self.frozen = frozen
+        self.norm = norm
+        self.backbone = _backbone(name, weights == "hub", output_stride)
+        if weights not in (None, "hub"):
+            _fill(self.backbone, Path(str(weights)).expanduser())
+
+        info = _levels(self.backbone)
+        if not -len(info) <= level < len(info):
+            raise UsageError(f"{name} has levels 0 to {len(info) - 1} (or -1 for the last), not {level}")
+        self.level = level % len(info)
+        self.channels = int(info[self.level]["num_chs"])
+        self.stride = int(info[self.level]["reduction"])
+        # what comes after the level would cost time, memory and unused weights
+        self.backbone.prune_intermediate_layers([self.level], prune_norm=not norm, prune_head=True)
+
+        trained = self.backbone.pretrained_cfg
+        for key in ("mean", "std"):
+            self.register_buffer(f"_{key}", torch.tensor(trained[key]).view(1, 3, 1, 1), persistent=False)
+        if frozen:
+            self.requires_grad_(False)
+            self.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch between training and evaluation; a frozen network stays in evaluation."""
+        return super().train(mode and not self.frozen)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return maps (V, channels, h, w) for images (V, 3, H, W), RGB 0..1."""
+        height, width = (max(1, round(size / self.stride)) * self.stride for size in images.shape[-2:])
+        if images.shape[-2:] != (height, width):
+            images = F.interpolate(images, size=(height, width), mode="bilinear", align_corners=False, antialias=True)
+        x = (images - self.get_buffer("_mean")) / self.get_buffer("_std")
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            (features,) = self.backbone.forward_intermediates(
+                x, indices=[self.level], norm=self.norm, output_fmt="NCHW", intermediates_only=True
+            )
+        found: Tensor = features
+        return found
+
+
+def _backbone(name: str, pretrained: bool, output_stride: Literal[8, 16, 32] | None) -> Any:
+    """Make a timm model without its classifier.
+
+    Raises:
+        UsageError: if there is no such model, it takes no such stride, or its weights cannot be had.
+    """
+    if not timm.is_model(name):
+        raise UsageError(f"timm has no backbone '{name}'; {nearest(name.split('.')[0], timm.list_models())[:200]}")
+    options: dict[str, Any] = {}
+    known = timm.models.get_pretrained_cfg(name)
+    if known is not None and known.fixed_input_size:
+        options["dynamic_img_size"] = True  # a ViT: position embeddings are resampled to the size of each image
+    if output_stride is not None:
+        options["output_stride"] = output_stride
+    try:
+        return timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
+    except TypeError as error:  # timm hands options on to the model's class, which refuses those it does not know
+        fault = (
+            "takes no output_stride: leave it out"
+            if output_stride is not None
+            else "takes images of one size only: choose another"
+        )
+        raise UsageError(f"backbone {name} {fault}") from error
+    except Exception as error:  # download errors come from three libraries with no common class
+        if not pretrained:
+            raise
+        reason = str(error).splitlines()[0][:150]
+        raise UsageError(
+            f"timm could not load trained weights for {name}: {reason}\n"
+            "give a local file (weights: PATH.safetensors) or none (weights: null)"
+        ) from error
+
+
+def _fill(backbone: nn.Module, path: Path) -> None:
+    """Copy a local file's weights into a backbone, leaving out the file's classifier.
+
+    Raises:
+        UsageError: if the file is unreadable or does not fit.
+    """
+    classifier = backbone.pretrained_cfg.get("classifier")  # type: ignore[union-attr,operator]
+    heads = (classifier,) if isinstance(classifier, str) else tuple(classifier or ())
+    found = read_weights(path)
+    kept = {key: value for key, value in found.items() if not key.startswith(tuple(f"{head}." for head in heads))}
+    fill(backbone, kept, str(path))
+
+
+def _levels(backbone: Any) -> list[dict[str, Any]]:
+    info = backbone.feature_info
+    return list(getattr(info, "info", info))
