@@ -80,10 +80,16 @@ class Batch:
     weak_labels: Tensor | None = None  # (ΣV, H, W)
     conditions: tuple[str, ...] = ()
     tokens: tuple[str, ...] = ()
+    skipped: int = 0  # frames left out because a file of theirs is bad
 
     def __len__(self) -> int:
         """Return the number of frames."""
         return len(self.tokens)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the images, pixels."""
+        return self.images.shape[-2], self.images.shape[-1]
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """Return the batch on another device."""

@@ -75,7 +75,7 @@ def pairs(batch: Batch, min_depth: float = 1.0, zbuffer: ZBuffer | None = None) 
         min_depth: metres; nearer points are not paired (the published recipes use 1 m).
         zbuffer: leave out points that are hidden behind nearer ones; None keeps them, as the published code does.
     """
-    height, width = batch.images.shape[-2:]
+    height, width = batch.image_size
     points, views, pixels, depths = [], [], [], []
     point_starts = torch.searchsorted(batch.point_frame, torch.arange(len(batch) + 1, device=batch.points.device))
     view_starts = torch.searchsorted(batch.view_frame, torch.arange(len(batch) + 1, device=batch.points.device))

@@ -26,11 +26,15 @@ class Card:
     box_classes: tuple[str, ...]
     cameras: tuple[str, ...]
     splits: dict[str, Any]  # split name -> what the reader needs to find its frames
+    train: str  # the split that methods train on
     clear: tuple[str, ...]  # the conditions in which the image teacher is trusted
     adverse: tuple[str, ...]
     intensity_scale: float  # raw intensity / scale is in 0..1
+    probe: str = ""  # the split that linear probes are fitted on; "" where nothing is labelled
+    test: str = ""  # the split that probes are judged on
     colours: tuple[tuple[int, int, int], ...] = ()  # RGB 0..255 of each class
     label_map: dict[int, int] | None = None  # raw label -> class index, -1 = ignore; every raw id has a line
+    box_map: dict[str, str] | None = None  # raw category -> box class; boxes of other categories are left out
     elevation: tuple[float, float] = (-30.0, 10.0)  # degrees: lowest and highest beam of the LiDAR
     beams: int = 32  # of the LiDAR
 

@@ -46,6 +46,15 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class Preparable(Protocol):
+    """A source that makes something once, before it is read fast."""
+
+    def prepare(self, workers: int, progress: bool) -> None:
+        """Make what is missing, with a progress bar where asked."""
+        ...
+
+
 def open_source(
     card: Card, split: str, root: str | Path | None = None, image_size: tuple[int, int] | None = None
 ) -> Source:

@@ -1,0 +1,204 @@
+"""LidarData: the one datamodule, for every method and every data set."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader, Dataset
+
+from lidar2d.data.augment import Augment, resize
+from lidar2d.data.card import Card, load_card
+from lidar2d.data.source import Preparable, Source, open_source
+from lidar2d.data.stream import Chunk, Key, Stream, frame_seed
+from lidar2d.errors import DataError, UsageError
+from lidar2d.frame import Batch, Frame, collate
+
+CHUNK_STEPS = 50  # a run can be resumed every so many steps
+
+
+class LidarData(LightningDataModule):
+    """A data set, split by split, as batches.
+
+    Args:
+        card: name of a data set, or path of a card.
+        root: the folder that holds it; the synthetic town needs none.
+        split: the frames that train; None is the card's training split.
+        batch_size: frames in a step over all devices; the number of devices must divide it.
+        image_size: (height, width) that images are resized to; None keeps their own, which must then all be equal.
+        cameras: cameras a training frame shows, drawn anew each time; None shows all.
+        workers: processes that read frames beside the training process.
+        augment: what is random about a training frame.
+        bad_files: ``stop`` at a frame that cannot be read, naming its file, or ``skip`` it and count.
+    """
+
+    def __init__(
+        self,
+        card: str = "synthetic",
+        root: str | None = None,
+        split: str | None = None,
+        batch_size: int = 4,
+        image_size: tuple[int, int] | None = None,
+        cameras: int | None = None,
+        workers: int = 0,
+        augment: Augment = Augment(),  # noqa: B008 a frozen dataclass
+        bad_files: Literal["stop", "skip"] = "stop",
+    ) -> None:
+        super().__init__()
+        self.card: Card = load_card(card)
+        self.root = root
+        self.split = split or self.card.train
+        self.batch_size = batch_size
+        self.image_size = image_size
+        self.cameras = cameras
+        self.workers = workers
+        self.augment = augment
+        self.bad_files: Literal["stop", "skip"] = bad_files
+        self.skipped = 0  # frames left out so far because a file of theirs is bad
+        if batch_size < 1:
+            raise UsageError(f"data.batch_size is {batch_size}; a step needs at least one frame")
+
+    def source(self, split: str | None = None) -> Source:
+        """Open a split as raw frames, resized to the image size."""
+        return open_source(self.card, split or self.split, self.root, self.image_size)
+
+    def stream(self, conditions: Literal["clear", "all"], balance: Literal["none", "half"], seed: int) -> Stream:
+        """Order the training frames of a stage.
+
+        Raises:
+            UsageError: if no frame has such a condition.
+        """
+        source = self.source()
+        by_condition: dict[str, list[int]] = {}
+        for index, condition in enumerate(source.conditions):
+            by_condition.setdefault(condition, []).append(index)
+        clear = [index for name in self.card.clear for index in by_condition.get(name, [])]
+        if conditions == "clear":
+            if not clear:
+                raise UsageError(f"{self.card.name} {self.split} has no clear frame ({', '.join(self.card.clear)})")
+            return Stream([clear], [0], self.batch_size, seed)
+        adverse = [group for name, group in sorted(by_condition.items()) if name not in self.card.clear]
+        if balance == "none" or not clear or not adverse:
+            return Stream([list(range(len(source)))], [0], self.batch_size, seed)
+        cycle = [place for group in range(1, len(adverse) + 1) for place in (0, group)]
+        return Stream([clear, *adverse], cycle, self.batch_size, seed)
+
+    def steps_per_epoch(self, conditions: Literal["clear", "all"]) -> int:
+        """Return how many steps show about as many frames as there are."""
+        shown = sum(conditions == "all" or name in self.card.clear for name in self.source().conditions)
+        return max(1, -(-shown // self.batch_size))
+
+    def prepare(self, progress: bool) -> None:
+        """Make once what the splits of this run need, such as the scenes of the synthetic town."""
+        for split in dict.fromkeys(s for s in (self.split, self.card.probe, self.card.test) if s):
+            source = self.source(split)
+            if isinstance(source, Preparable):
+                source.prepare(workers=os.cpu_count() or 1, progress=progress)
+
+    def begin(
+        self, conditions: Literal["clear", "all"], balance: Literal["none", "half"], total_steps: int, seed: int
+    ) -> None:
+        """Enter a stage: its frames, its length, and the seed of its order and augmentation."""
+        self._stage = (self.stream(conditions, balance, seed), total_steps, seed)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Load this process's share of the stage's batches.
+
+        Raises:
+            UsageError: if the devices do not divide the batch size.
+        """
+        stream, total_steps, seed = self._stage
+        assert self.trainer is not None  # Lightning sets it before it asks for a loader
+        world, rank = self.trainer.world_size, self.trainer.global_rank
+        if self.batch_size % world:
+            nearest = max(world, self.batch_size // world * world)
+            raise UsageError(
+                f"data.batch_size {self.batch_size} is not a multiple of {world} devices; "
+                f"use {nearest} or change --trainer.devices"
+            )
+        frames = TrainingFrames(self.source(), seed, self.augment, self.image_size, self.cameras, self.bad_files)
+        return DataLoader(
+            frames,
+            batch_size=None,  # a key is a whole batch: frames are packed in the worker
+            sampler=Chunk(stream, total_steps, CHUNK_STEPS, rank, world),
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            worker_init_fn=_one_thread if self.workers else None,
+        )
+
+    def on_before_batch_transfer(self, batch: Batch | DataError, dataloader_idx: int) -> Batch:  # noqa: ARG002 a hook
+        """Count the frames that were skipped.
+
+        Raises:
+            DataError: naming the bad file that the loader met.
+        """
+        if isinstance(batch, DataError):
+            raise batch
+        self.skipped += batch.skipped
+        return batch
+
+
+def _one_thread(worker: int) -> None:  # noqa: ARG001 the loader passes the worker's number
+    torch.set_num_threads(1)
+
+
+class TrainingFrames(Dataset[Batch | DataError]):
+    """Augmented batches by key; what is random about a frame comes from (seed, pass, token)."""
+
+    def __init__(
+        self,
+        source: Source,
+        seed: int,
+        augment: Augment,
+        image_size: tuple[int, int] | None,
+        cameras: int | None,
+        bad_files: Literal["stop", "skip"],
+    ) -> None:
+        self.source = source
+        self.seed = seed
+        self.augment = augment
+        self.image_size = image_size
+        self.cameras = cameras
+        self.bad_files = bad_files
+
+    def __getitem__(self, keys: Sequence[Key]) -> Batch | DataError:
+        """Read, augment and pack the frames of one batch.
+
+        Returns:
+            The batch; or, at a bad file or when every frame of a batch that skips them is bad, the error. It is
+            handed over, not raised, because an exception would leave a worker process as a page of traceback.
+        """
+        frames, seeds, faults = [], [], []
+        for epoch, index in keys:
+            seed = frame_seed(self.seed, epoch, self.source.tokens[index])
+            try:
+                frames.append(self._frame(index, np.random.default_rng(seed)))
+                seeds.append(seed)
+            except DataError as fault:
+                if self.bad_files == "stop":
+                    return fault
+                faults.append(str(fault))
+        if not frames:
+            return DataError(f"every frame of a batch is bad; the first: {faults[0]}")
+        return replace(collate(frames, seeds), skipped=len(faults))
+
+    def _frame(self, index: int, rng: np.random.Generator) -> Frame:
+        frame = self.source[index]
+        if self.cameras is not None and self.cameras < len(frame.images):
+            frame = some_cameras(frame, np.sort(rng.permutation(len(frame.images))[: self.cameras]))
+        frame = self.augment(frame, rng)
+        return frame if self.image_size is None else resize(frame, self.image_size)
+
+
+def some_cameras(frame: Frame, views: np.ndarray[Any, np.dtype[np.int64]]) -> Frame:
+    """Return the frame as only some of its cameras saw it."""
+    rows = torch.from_numpy(views)
+    names = ("images", "intrinsics", "cam_from_lidar", "pixel_labels", "depth", "regions", "weak_labels")
+    kept = {name: getattr(frame, name)[rows] for name in names if getattr(frame, name) is not None}
+    return replace(frame, **kept)

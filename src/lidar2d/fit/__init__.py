@@ -1,0 +1,6 @@
+"""What ``lidar2d fit`` does: run a method's stages in turn, each resumable, then show what it was worth."""
+
+from lidar2d.fit.options import TrainerOptions
+from lidar2d.fit.run import fit
+
+__all__ = ["TrainerOptions", "fit"]

@@ -1,0 +1,100 @@
+"""What happens around training steps: checkpoints to resume from, a progress bar, and the memory of each loss."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, Checkpoint
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class KeepLast(Checkpoint):
+    """Keeps the state to resume from: after a chunk of steps, at most every ``seconds``."""
+
+    def __init__(self, path: Path, seconds: float = 30.0) -> None:
+        self.path = path
+        self.seconds = seconds
+        self._saved = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 Lightning's hook
+        """Save, once enough time has passed since the last save."""
+        due = trainer.strategy.broadcast(time.monotonic() - self._saved >= self.seconds)
+        if not due:
+            return
+        unfinished = self.path.with_name(f".{self.path.name}")  # the same name in every process
+        trainer.save_checkpoint(unfinished)
+        if trainer.is_global_zero:
+            unfinished.replace(self.path)
+        self._saved = time.monotonic()
+
+
+class Losses(Callback):
+    """Remembers how each named loss fell: mean of the first and of the last tenth of the stage's steps."""
+
+    def __init__(self) -> None:
+        self.history: dict[str, list[float]] = {}
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:  # noqa: ARG002 Lightning's hook
+        """Take down the losses of this step."""
+        for name, value in trainer.callback_metrics.items():
+            self.history.setdefault(name, []).append(float(value))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Go into the checkpoint, so that a resumed run knows its beginning."""
+        return {"history": self.history}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Come back from the checkpoint."""
+        self.history = state_dict["history"]
+
+    def first_and_last(self) -> dict[str, tuple[float, float]]:
+        """Return each loss at the beginning and at the end."""
+        ends = {}
+        for name, values in self.history.items():
+            tenth = max(1, len(values) // 10)
+            ends[name] = (sum(values[:tenth]) / tenth, sum(values[-tenth:]) / tenth)
+        return ends
+
+
+class Bar(Callback):
+    """One progress bar a stage: steps, rate, remaining time, and each loss by its name."""
+
+    def __init__(self, stage: str, total: int) -> None:
+        self.stage = stage
+        self.total = total
+        self._bar = Progress(
+            TextColumn("{task.description:>9}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[losses]}"),
+        )
+        self._began = (0, 0.0)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 Lightning's hook
+        """Show the bar."""
+        self._began = (trainer.global_step, time.monotonic())
+        self._bar.start()
+        self._bar.add_task(self.stage, total=self.total, completed=trainer.global_step, rate="", losses="")
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:  # noqa: ARG002 Lightning's hook
+        """Advance the bar."""
+        step, began = self._began
+        rate = (trainer.global_step - step) / (time.monotonic() - began)
+        losses = "  ".join(f"{name} {float(value):.3f}" for name, value in trainer.callback_metrics.items())
+        self._bar.update(
+            self._bar.task_ids[0], completed=trainer.global_step, rate=f"{rate:.1f} steps/s", losses=losses
+        )
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 Lightning's hook
+        """Leave the finished bar on the screen."""
+        self._bar.stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002
+        """Leave the terminal as it was."""
+        self._bar.stop()

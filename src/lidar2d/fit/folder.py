@@ -1,0 +1,104 @@
+"""The run folder: what a run leaves behind, written so that a kill at any moment leaves it usable."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from lidar2d.errors import UsageError
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file beside its place and rename it: readers see the old file or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(unfinished)
+        os.replace(unfinished, path)  # noqa: PTH105 Path.replace is the same call
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run: its recipe, the state of each stage, the logs, and what came out."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """Every key of the run, resolved."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def start(self) -> Path:
+        """The weights before the first step."""
+        return self.path / "start.ckpt"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The weights after the last stage: what the run is for."""
+        return self.path / "method.ckpt"
+
+    def last(self, stage: str) -> Path:
+        """Where an unfinished stage goes on."""
+        return self.path / f"{stage}-last.ckpt"
+
+    def done(self, stage: str) -> Path:
+        """The weights after a finished stage."""
+        return self.path / f"{stage}-done.ckpt"
+
+    def begin(self, config: dict[str, Any]) -> None:
+        """Make the folder and keep the recipe.
+
+        Raises:
+            UsageError: if the folder holds a run already.
+        """
+        if self.recipe.exists():
+            raise UsageError(f"{self.path} holds a run already; go on with it by --resume, or name another --run")
+        text = yaml.safe_dump(config, sort_keys=False)
+        write_atomically(self.recipe, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def save_weights(self, path: Path, state: dict[str, torch.Tensor]) -> None:
+        """Write weights."""
+        write_atomically(path, lambda unfinished: torch.save({"state_dict": state}, unfinished))
+
+    def load_weights(self, path: Path) -> dict[str, torch.Tensor]:
+        """Read weights.
+
+        Raises:
+            UsageError: if the file is missing or unreadable.
+        """
+        try:
+            state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        except (OSError, RuntimeError, KeyError, EOFError) as error:
+            raise UsageError(f"{path}: not readable weights ({error}); start the run again") from None
+        return state
+
+    def load_json(self, name: str) -> Any:
+        """Read facts back."""
+        return json.loads((self.path / name).read_text(encoding="utf-8"))
+
+    def save_json(self, name: str, content: Any) -> Path:
+        """Write facts, keys sorted and floats to six digits, so that runs compare as text."""
+        path = self.path / name
+        text = json.dumps(_rounded(content), indent=1, sort_keys=True) + "\n"
+        write_atomically(path, lambda unfinished: unfinished.write_text(text, encoding="utf-8"))
+        return path
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, dict):
+        return {str(key): _rounded(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(item) for item in value]
+    return value

@@ -1,0 +1,31 @@
+"""How a run is trained, whatever its method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class TrainerOptions:
+    """Devices, precision and logging.
+
+    Args:
+        devices: processes of this machine that train together, one a device.
+        num_nodes: machines that train together.
+        accelerator: what computes.
+        precision: of the arithmetic, in Lightning's words.
+        strategy: how several devices train together.
+        logger: where losses are written beside the run folder's own files.
+        progress: show progress bars.
+        report: judge the features when training ends.
+    """
+
+    devices: int = 1
+    num_nodes: int = 1
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    strategy: Literal["auto", "ddp"] = "auto"
+    logger: Literal["csv", "tensorboard", "wandb", "none"] = "csv"
+    progress: bool = True
+    report: bool = True

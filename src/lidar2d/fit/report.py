@@ -1,0 +1,104 @@
+"""What a run was worth, as a table, as facts and as a picture."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from lidar2d.data.module import LidarData
+from lidar2d.fit.folder import RunFolder, write_atomically
+from lidar2d.fit.picture import draw_features
+from lidar2d.methods.base import Method
+from lidar2d.tasks.probing import Reader, image_reader, judge, point_reader, summarise
+
+
+def report(
+    method: Method, data: LidarData, folder: RunFolder, losses: dict[str, Any], console: Console
+) -> dict[str, Any]:
+    """Judge the student against where it started; print a table and keep it, the facts and a picture."""
+    begun = copy.deepcopy(method)
+    begun.load_state_dict(folder.load_weights(folder.start))
+    method.eval(), begun.eval()
+    facts: dict[str, Any] = {"losses": losses, "data": data.card.name, "student": method.student}
+    tables = [_loss_table(losses)]
+    if data.card.probe and data.card.test:
+        facts["features"] = _judge(method, begun, data, console)
+        tables.append(_feature_table(facts["features"], data, method.student))
+    path = folder.save_json("report.json", facts)
+    picture = folder.path / "features.png"
+    write_atomically(picture, lambda unfinished: draw_features(method, begun, data, unfinished))
+    shown = Console(record=True, width=110, quiet=console.quiet)
+    for table in tables:
+        shown.print(table)
+    text = shown.export_text()
+    write_atomically(folder.path / "report.txt", lambda unfinished: unfinished.write_text(text, encoding="utf-8"))
+    console.print(f"report      {path}\npicture     {picture}", highlight=False)
+    return facts
+
+
+def _judge(method: Method, begun: Method, data: LidarData, console: Console) -> dict[str, Any]:
+    card = data.card
+    rows: dict[str, Reader]
+    if method.student == "images":
+        rows = {"teacher": image_reader(begun.images), "student": image_reader(method.images)}
+        channels = {"teacher": begun.images.channels, "student": method.images.channels}
+    else:
+        rows = {"untrained": point_reader(begun.points), "distilled": point_reader(method.points)}
+        channels = {"untrained": begun.points.channels, "distilled": method.points.channels}
+    columns = (TextColumn("{task.description:>9}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bars:
+
+        def progress(name: str, total: int) -> Callable[[], None]:
+            task: TaskID = bars.add_task(name, total=total)
+            return lambda: bars.advance(task)
+
+        judged = judge(
+            rows, channels, data.source(card.probe), data.source(card.test), progress, method.student == "images"
+        )
+    return {name: summarise(result, card) for name, result in judged.items()}
+
+
+def _loss_table(losses: dict[str, Any]) -> Table:
+    table = Table(title="Losses (mean of the first and of the last tenth of the steps)", title_justify="left")
+    for name in ("stage", "steps", "loss", "first", "last"):
+        table.add_column(name, justify="left" if name in ("stage", "loss") else "right")
+    for stage, fell in losses.items():
+        for loss, (first, last) in fell["losses"].items():
+            table.add_row(stage, str(fell["steps"]), loss, f"{first:.3f}", f"{last:.3f}")
+    return table
+
+
+def _feature_table(features: dict[str, Any], data: LidarData, student: str) -> Table:
+    card = data.card
+    first, second = features
+    what = "pixel" if student == "images" else "point"
+    table = Table(
+        title=f"Frozen {what} features on held-out scenes of {card.title}: mIoU in percent of a ridge probe",
+        title_justify="left",
+    )
+    conditions = list(features[first]["clear_probe"]["miou"])
+    for name in ("probe fitted on", "features", *conditions, "adverse"):
+        table.add_column(name, justify="right" if name in (*conditions, "adverse") else "left")
+    for probe, title in (("clear_probe", "clear scenes"), ("mixed_probe", "all conditions")):
+        for name in features:
+            values = features[name][probe]
+            table.add_row(title, name, *(f"{values['miou'][c]:.1f}" for c in conditions), f"{values['adverse']:.1f}")
+        gains = [features[second][probe]["miou"][c] - features[first][probe]["miou"][c] for c in conditions]
+        gain = features[second][probe]["adverse"] - features[first][probe]["adverse"]
+        table.add_row(title, "gain", *(f"{g:+.1f}" for g in gains), f"{gain:+.1f}", end_section=True, style="bold")
+    if student == "images":
+        clear = features[first]["clear_probe"]["clear"]
+        table.add_row(
+            "clear scenes", "ceiling: teacher on the clear twin", *(f"{clear:.1f}" for _ in conditions), f"{clear:.1f}"
+        )
+        for name in features:
+            cosine = features[name]["cosine"]
+            shown = (f"{cosine[c]:.2f}" if c in cosine else "" for c in conditions)
+            mean = sum(cosine.values()) / len(cosine) if cosine else 0.0
+            table.add_row("cosine to clear twin", name, *shown, f"{mean:.2f}")
+    return table

@@ -1,0 +1,163 @@
+"""fit: the stages of a method in turn, each resumable; then the report."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+from lightning import Trainer
+from lightning.pytorch.loggers import CSVLogger, Logger
+from rich.console import Console
+
+from lidar2d.data.module import LidarData
+from lidar2d.errors import UsageError
+from lidar2d.fit.callbacks import Bar, KeepLast, Losses
+from lidar2d.fit.folder import RunFolder
+from lidar2d.fit.options import TrainerOptions
+from lidar2d.fit.report import report
+from lidar2d.methods.base import Method
+
+
+def fit(
+    method: Method,
+    data: LidarData,
+    trainer: TrainerOptions,
+    seed: int,
+    run: Path,
+    resume: bool,
+    config: dict[str, Any],
+) -> Path:
+    """Train a method and show what it was worth.
+
+    Args:
+        method: with its networks, freshly built.
+        data: what it trains on.
+        trainer: devices, precision, logging.
+        seed: of the order of the frames and their augmentation.
+        run: the run folder.
+        resume: go on with the run that the folder holds.
+        config: every key of the run, resolved; kept in the folder.
+
+    Returns:
+        The checkpoint of the whole method.
+
+    Raises:
+        UsageError: for what the user can mend.
+    """
+    folder = RunFolder(run)
+    console = Console(stderr=True, quiet=not trainer.progress)
+    if is_first_process():
+        if not resume:
+            folder.begin(config)
+        data.prepare(progress=trainer.progress)
+        if not folder.start.exists():
+            folder.save_weights(folder.start, method.state_dict())
+    losses = {}
+    for name in method.stages():
+        losses[name] = _run_stage(name, method, data, trainer, seed, folder, console)
+    if is_first_process():
+        folder.save_weights(folder.checkpoint, method.state_dict())
+        folder.save_json("losses.json", losses)
+        if trainer.report:
+            report(method, data, folder, losses, console)
+        console.print(f"checkpoint  {folder.checkpoint}", highlight=False)
+    return folder.checkpoint
+
+
+def is_first_process() -> bool:
+    """Tell whether this is the process that speaks and writes; launched copies are not."""
+    from lightning.fabric.utilities.rank_zero import rank_zero_only
+
+    return int(getattr(rank_zero_only, "rank", 0) or 0) == 0
+
+
+def _run_stage(
+    name: str,
+    method: Method,
+    data: LidarData,
+    options: TrainerOptions,
+    seed: int,
+    folder: RunFolder,
+    console: Console,
+) -> dict[str, Any]:
+    """Run one stage, or load what it left behind; return how each loss fell."""
+    stage = method.stages()[name]
+    per_epoch = data.steps_per_epoch(stage.conditions)
+    total = stage.total_steps(per_epoch)
+    if folder.done(name).exists():
+        method.load_state_dict(folder.load_weights(folder.done(name)))
+        finished: dict[str, Any] = folder.load_json(f"{name}-losses.json")
+        return finished
+    method.begin(name, per_epoch)
+    data.begin(stage.conditions, stage.balance, total, seed)
+    history = Losses()
+    if total:
+        callbacks = [history, KeepLast(folder.last(name))]
+        if options.progress:
+            callbacks.append(Bar(name, total))
+        with warnings.catch_warnings():
+            # Lightning advises many workers; the town's frames come out of a cache faster than two cores train
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            trainer = Trainer(
+                accelerator=options.accelerator,
+                devices=options.devices,
+                num_nodes=options.num_nodes,
+                strategy=options.strategy,
+                precision=options.precision,
+                max_steps=total,
+                max_epochs=-1,
+                gradient_clip_val=stage.clip or None,
+                logger=_logger(options, folder, name),
+                callbacks=callbacks,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                use_distributed_sampler=False,
+                log_every_n_steps=10,
+            )
+            last = folder.last(name)
+            try:
+                trainer.fit(method, datamodule=data, ckpt_path=str(last) if last.exists() else None)
+            except SystemExit:
+                if trainer.interrupted:
+                    raise KeyboardInterrupt from None  # what Lightning was told, before it decided to exit
+                raise
+    if data.skipped:
+        console.print(f"skipped {data.skipped} frames with bad files; `lidar2d check` names them")
+    fell = {"steps": total, "losses": history.first_and_last()}
+    if is_first_process():
+        folder.save_json(f"{name}-losses.json", fell)
+        folder.save_weights(folder.done(name), method.state_dict())
+        folder.last(name).unlink(missing_ok=True)
+    return fell
+
+
+def _logger(options: TrainerOptions, folder: RunFolder, stage: str) -> Logger | bool:
+    """Make the logger that was asked for; a resumed stage logs beside its beginning, never over it.
+
+    Raises:
+        UsageError: if its package is not installed.
+    """
+    try:
+        if options.logger == "csv":
+            parts = len(list((folder.path / "logs").glob(f"{stage}-*")))
+            return CSVLogger(folder.path, name="logs", version=f"{stage}-{parts}")
+        if options.logger == "tensorboard":
+            from lightning.pytorch.loggers import TensorBoardLogger
+
+            return TensorBoardLogger(folder.path, name="logs", version=stage)
+        if options.logger == "wandb":
+            from lightning.pytorch.loggers import WandbLogger
+
+            return WandbLogger(
+                name=f"{folder.path.name}/{stage}", save_dir=folder.path, project="lidar2d", offline=_offline()
+            )
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{options.logger} is not installed ({error}); pip install {options.logger}") from None
+    return False
+
+
+def _offline() -> bool:
+    """Tell whether wandb has no login: then it keeps its files here and never asks."""
+    return not (os.environ.get("WANDB_API_KEY") or (Path.home() / ".netrc").exists())

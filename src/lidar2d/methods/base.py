@@ -1,0 +1,172 @@
+"""What every method shares: two encoders, named losses, stages, and one training step."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim import SGD, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from lidar2d.errors import DataError, UsageError
+from lidar2d.frame import Batch, Pairs
+from lidar2d.nets.encoder import ImageEncoder, PointEncoder
+from lidar2d.processes import sum_over_processes
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training run of a method: which frames it sees, for how long, and how it optimises.
+
+    Args:
+        steps: optimiser steps; give either steps or epochs.
+        epochs: passes over the frames.
+        conditions: ``clear`` frames alone, or ``all``.
+        balance: ``none`` takes frames as they come; ``half`` makes every second frame a clear one and takes the
+            adverse conditions in turn for the others.
+        optimizer: AdamW, or SGD with the momentum and dampening of the SLidR family.
+        lr: peak learning rate at the recipe's batch size.
+        weight_decay: of the optimiser.
+        warmup: steps of linear warm-up.
+        decay: ``cosine`` to zero by step, ``cosine-by-epoch`` as the SLidR family steps it, or ``constant``.
+        clip: largest norm of the gradient; 0 turns clipping off.
+    """
+
+    steps: int | None = None
+    epochs: int | None = None
+    conditions: Literal["clear", "all"] = "all"
+    balance: Literal["none", "half"] = "none"
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    lr: float = 1e-3
+    weight_decay: float = 1e-4
+    warmup: int = 0
+    decay: Literal["cosine", "cosine-by-epoch", "constant"] = "cosine"
+    clip: float = 0.0
+
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """Return the optimiser steps of the whole stage.
+
+        Raises:
+            UsageError: unless exactly one of steps and epochs is given.
+        """
+        if (self.steps is None) == (self.epochs is None):
+            raise UsageError(f"a stage needs either steps or epochs; given steps {self.steps} and epochs {self.epochs}")
+        total = self.steps if self.epochs is None else self.epochs * steps_per_epoch
+        assert total is not None  # narrowed by the check above
+        if total < 0:
+            raise UsageError(f"a stage cannot have {total} steps; give 0 (skip it) or more")
+        return total
+
+    def build_optimizer(self, parameters: list[nn.Parameter]) -> Optimizer:
+        """Make the optimiser over the parameters that this stage trains."""
+        if self.optimizer == "sgd":  # momentum and dampening of SLidR's released code
+            return SGD(parameters, lr=self.lr, momentum=0.9, dampening=0.1, weight_decay=self.weight_decay)
+        return AdamW(parameters, lr=self.lr, weight_decay=self.weight_decay)
+
+    def rate(self, step: int, total: int, steps_per_epoch: int) -> float:
+        """Return the factor on the learning rate at a step."""
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        if self.decay == "constant":
+            return 1.0
+        if self.decay == "cosine-by-epoch":
+            step = step // steps_per_epoch * steps_per_epoch
+        progress = (step - self.warmup) / max(1, total - self.warmup)
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, progress))))
+
+
+class Method(LightningModule, ABC):
+    """A way to teach ``points`` from ``images``, or ``images`` from ``points``.
+
+    A subclass is its equations: ``losses``, the stages it trains in, and what each stage trains.
+    """
+
+    student: ClassVar[Literal["points", "images"]]
+
+    def __init__(self, points: PointEncoder, images: ImageEncoder) -> None:
+        super().__init__()
+        self.points = points
+        self.images = images
+        self.stage = ""
+        self._steps = (0, 1)  # of the stage in all, and of one epoch
+
+    @abstractmethod
+    def stages(self) -> dict[str, Stage]:
+        """Return the stages by name, in the order in which they run."""
+
+    @abstractmethod
+    def trained(self) -> list[nn.Module]:
+        """Return the modules that the current stage trains; everything else is frozen and in evaluation mode."""
+
+    @abstractmethod
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Return named, already weighted scalars; training minimises their sum."""
+
+    def begin(self, stage: str, steps_per_epoch: int) -> None:
+        """Enter a stage: freeze what it does not train."""
+        self.stage = stage
+        self._steps = (self.stages()[stage].total_steps(steps_per_epoch), steps_per_epoch)
+        self.requires_grad_(False)
+        for module in self.trained():
+            module.requires_grad_(True)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode, except for what the stage does not train: frozen networks stay in evaluation mode."""
+        super().train(False)
+        if self.stage:
+            for module in self.trained():
+                module.train(mode)
+        self.training = mode
+        return self
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """Log each loss by its name and return their sum.
+
+        Raises:
+            UsageError: if the loss is not a finite number.
+        """
+        parts = self.losses(batch)
+        total = torch.stack(list(parts.values())).sum()
+        if not torch.isfinite(total):
+            named = ", ".join(f"{name} {value.item():g}" for name, value in parts.items())
+            raise UsageError(
+                f"stage {self.stage}, step {index}: the loss is not finite ({named}) on {', '.join(batch.tokens)}\n"
+                "lower the learning rate or set the stage's clip; `lidar2d check` looks for bad input"
+            )
+        shown = parts if len(parts) == 1 else {"loss": total, **parts}
+        self.log_dict(
+            {name: value.detach() for name, value in shown.items()},
+            prog_bar=True,
+            on_step=True,
+            on_epoch=False,
+            batch_size=len(batch),
+            sync_dist=True,
+        )
+        return total
+
+    def configure_optimizers(self) -> Any:
+        """Build the current stage's optimiser and its schedule, stepped once an optimiser step."""
+        stage = self.stages()[self.stage]
+        total, per_epoch = self._steps
+        optimizer = stage.build_optimizer([p for p in self.parameters() if p.requires_grad])
+        schedule = LambdaLR(optimizer, lambda step: stage.rate(step, total, per_epoch))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def require_pairs(found: Pairs, batch: Batch) -> None:
+    """Stop when no process has a point that is seen in an image.
+
+    Raises:
+        DataError: naming the frames.
+    """
+    if sum_over_processes(torch.tensor(float(len(found)))) == 0:
+        raise DataError(
+            f"no point of {', '.join(batch.tokens)} is visible in an image; the calibration or the clouds are wrong\n"
+            "`lidar2d view` shows what the networks see"
+        )
