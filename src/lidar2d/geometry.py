@@ -5,7 +5,7 @@
   W wide, from u = 0 to u = W. Calibrations that put pixel centres at whole numbers (OpenCV, KITTI, nuScenes) gain
   half a pixel in their principal point when they are read.
 * Poses are named by the product and read right to left: ``x_cam = cam_from_lidar @ x_lidar``.
-* Yaw about z, counter-clockwise, radians. A box's centre is its geometric centre; length along x, width along y at yaw 0.
+* Yaw about z, counter-clockwise, radians. A box's centre is its geometric centre; at yaw 0 length lies along x.
 * Crop, resize and flip of an image is a 3x3 matrix A: ``K <- A K``. Rotation, flip, scale and shift of the points is a
   4x4 matrix G: ``T <- T G^-1``. Projecting afterwards gives the pixels that carrying the pairs through every
   transform would have given.
@@ -52,13 +52,19 @@ def project(xyz: Tensor, intrinsics: Tensor, cam_from_lidar: Tensor) -> tuple[Te
     """Project points (N, 3) in the LiDAR frame into V cameras.
 
     Returns:
-        pixels (V, N, 2) and depths (V, N) in metres along the optical axis. Pixels of points at depth <= 0 mean nothing.
+        pixels (V, N, 2), which mean nothing at depth <= 0, and depths (V, N) in metres along the optical axis.
     """
     in_camera = transform(cam_from_lidar, xyz.to(cam_from_lidar.dtype).expand(len(cam_from_lidar), -1, -1))
     depth = in_camera[..., 2]
     homogeneous = in_camera @ intrinsics.mT
     nonzero = torch.where(depth.abs() < 1e-9, torch.full_like(depth, 1e-9), depth)
     return homogeneous[..., :2] / nonzero[..., None], depth
+
+
+def in_view(pixels: Tensor, depth: Tensor, height: int, width: int, min_depth: float = 1.0) -> Tensor:
+    """Return a mask (...) of the pixels (..., 2) that lie on the image, at depths (...) beyond ``min_depth``."""
+    u, v = pixels.unbind(-1)
+    return (depth > min_depth) & (u >= 0) & (u < width) & (v >= 0) & (v < height)
 
 
 def unproject(pixels: Tensor, depth: Tensor, intrinsics: Tensor, cam_from_lidar: Tensor) -> Tensor:
@@ -83,10 +89,7 @@ def pairs(batch: Batch, min_depth: float = 1.0, zbuffer: ZBuffer | None = None) 
         p0, p1 = int(point_starts[frame]), int(point_starts[frame + 1])
         v0, v1 = int(view_starts[frame]), int(view_starts[frame + 1])
         pixel, depth = project(batch.points[p0:p1, :3], batch.intrinsics[v0:v1], batch.cam_from_lidar[v0:v1])
-        u, v = pixel.unbind(-1)
-        view, point = torch.nonzero(
-            (depth > min_depth) & (u >= 0) & (u < width) & (v >= 0) & (v < height), as_tuple=True
-        )
+        view, point = torch.nonzero(in_view(pixel, depth, height, width, min_depth), as_tuple=True)
         points.append(point + p0)
         views.append(view + v0)
         pixels.append(pixel[view, point])

@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from numpy.random import Generator
 from torch import Tensor
 
+from lidar2d.data.photometric import distort
 from lidar2d.errors import UsageError
 from lidar2d.frame import Frame
-from lidar2d.geometry import project, transform, transform_boxes
+from lidar2d.geometry import in_view, project, transform, transform_boxes
 
 Window = tuple[int, int, int, int]  # top, left, height, width in pixels
 
@@ -254,44 +255,17 @@ def flip_image(frame: Frame, rng: Generator, probability: float = 0.5) -> Frame:
 
 
 def photometric(frame: Frame, rng: Generator, strength: float = 1.0) -> Frame:
-    """Change each image's gamma, brightness, contrast, saturation and sharpness, and add noise; stays in 0..1."""
-
-    def factor(spread: float) -> Tensor:
-        draws = np.exp(strength * rng.uniform(-spread, spread, size=(len(frame.images), 1, 1, 1)))
-        return torch.from_numpy(draws).to(frame.images.dtype)
-
-    images = frame.images.clamp(0, 1) ** factor(0.4) * factor(0.4)
-    mean = images.mean((1, 2, 3), keepdim=True)
-    images = mean + (images - mean) * factor(0.4)
-    grey = images.mean(1, keepdim=True)
-    images = grey + (images - grey) * factor(0.7)
-    sigmas = strength * rng.uniform(-1.0, 1.0, size=len(images))  # pixels; half of the images stay sharp
-    if len(images):
-        images = torch.stack([_blur(i, float(s)) if s > 0.1 else i for i, s in zip(images, sigmas, strict=True)])
-    deviation = 0.05 * strength * rng.random((len(images), 1, 1, 1), dtype=np.float32)
-    noise = rng.standard_normal(images.shape, dtype=np.float32) * deviation
-    return replace(frame, images=(images + torch.from_numpy(noise).to(images.dtype)).clamp(0, 1))
-
-
-def _blur(image: Tensor, sigma: float) -> Tensor:
-    """Blur an image (3, H, W) with a Gaussian of the given standard deviation in pixels."""
-    radius = min(max(1, round(3 * sigma)), min(image.shape[-2:]) - 1)
-    x = torch.arange(-radius, radius + 1, dtype=image.dtype)
-    kernel = torch.softmax(-0.5 * (x / sigma) ** 2, dim=0)
-    padded = F.pad(image[:, None], (radius,) * 4, mode="reflect")
-    rows = F.conv2d(padded, kernel.view(1, 1, 1, -1))
-    return F.conv2d(rows, kernel.view(1, 1, -1, 1))[:, 0]
+    """Change each image's light, colour, sharpness and noise; 0 changes nothing, 1 much."""
+    return replace(frame, images=distort(frame.images, rng, strength))
 
 
 # ---- which points each view sees
 
 
-def _seen(frame: Frame, min_depth: float = 1.0) -> tuple[Tensor, Tensor]:
+def _seen(frame: Frame) -> tuple[Tensor, Tensor]:
     """Return pixels (V, N, 2) and the mask (V, N) of the points that are seen in each view."""
-    height, width = frame.images.shape[-2:]
     pixels, depth = project(frame.points[:, :3], frame.intrinsics, frame.cam_from_lidar)
-    u, v = pixels.unbind(-1)
-    return pixels, (depth > min_depth) & (u >= 0) & (u < width) & (v >= 0) & (v < height)
+    return pixels, in_view(pixels, depth, *frame.images.shape[-2:])
 
 
 def _count(pixels: Tensor, window: Window) -> int:

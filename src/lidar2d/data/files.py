@@ -14,7 +14,7 @@ from torch import Tensor
 from lidar2d.data.source import Problem
 from lidar2d.errors import DataError
 from lidar2d.frame import Frame
-from lidar2d.geometry import project
+from lidar2d.geometry import in_view, project
 
 _FARTHEST = 1e4  # metres; no LiDAR sees farther, so larger numbers are no coordinates
 
@@ -152,7 +152,7 @@ def read_image(
     return pixels.to(torch.float32) / 255, torch.diag(resize)
 
 
-def check_seen(frame: Frame, images: Sequence[Path], min_depth: float = 1.0) -> Frame:
+def check_seen(frame: Frame, images: Sequence[Path]) -> Frame:
     """Return the frame, unless an image sees none of its points: then its calibration belongs to another one.
 
     Raises:
@@ -160,8 +160,7 @@ def check_seen(frame: Frame, images: Sequence[Path], min_depth: float = 1.0) -> 
     """
     height, width = frame.images.shape[-2:]
     pixels, depth = project(frame.points[:, :3], frame.intrinsics, frame.cam_from_lidar)
-    u, v = pixels.unbind(-1)
-    seen = ((depth > min_depth) & (u >= 0) & (u < width) & (v >= 0) & (v < height)).any(1)
+    seen = in_view(pixels, depth, height, width).any(1)
     for path, any_seen in zip(images, seen.tolist(), strict=True):
         if not any_seen:
             raise BadFileError(
