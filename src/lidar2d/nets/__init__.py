@@ -1,0 +1,1 @@
+"""Networks: encoders of points and of images, and small heads."""

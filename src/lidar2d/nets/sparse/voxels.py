@@ -1,0 +1,61 @@
+"""From points to voxels and back: which voxel holds which point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lidar2d.nets.sparse.grid import Grid
+from lidar2d.nets.sparse.keys import FRAMES, LIMIT, pack
+
+
+@dataclass(frozen=True)
+class Voxels:
+    """The occupied voxels of a batch of points."""
+
+    grid: Grid  # M voxels at stride 1
+    inverse: Tensor  # (N,) voxel of each point
+    first: Tensor  # (M,) first point of each voxel
+
+    def of_first(self, values: Tensor) -> Tensor:
+        """Return the value (M, C) of each voxel's first point, from values (N, C) of the points."""
+        return values[self.first]
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Return the mean (M, C) over each voxel's points of values (N, C)."""
+        sums = values.new_zeros(len(self.first), values.shape[1]).index_add(0, self.inverse, values)
+        return sums / torch.bincount(self.inverse, minlength=len(self.first))[:, None]
+
+    def to_points(self, features: Tensor) -> Tensor:
+        """Return for every point the feature of its voxel: (M, C) gives (N, C)."""
+        return features.index_select(0, self.inverse)
+
+
+def cylindrical(xyz: Tensor) -> Tensor:
+    """Return rho in metres, phi in degrees in (-180, 180], z in metres for points (N, 3)."""
+    phi = torch.rad2deg(torch.atan2(xyz[:, 1], xyz[:, 0]))
+    return torch.stack([xyz[:, :2].norm(dim=1), phi, xyz[:, 2]], dim=1)
+
+
+def voxelise(positions: Tensor, frame: Tensor, size: tuple[float, float, float]) -> Voxels:
+    """Find the voxels that hold points; voxel (i, j, k) covers [i, i + 1) x [j, j + 1) x [k, k + 1) times the size.
+
+    Args:
+        positions: (N, 3), Cartesian or :func:`cylindrical`.
+        frame: (N,) frame of each point.
+        size: of a voxel along each axis, in the units of the positions.
+
+    Raises:
+        ValueError: if a position is not finite or lies more than ``LIMIT`` voxels from the origin.
+    """
+    place = (positions / positions.new_tensor(size)).floor()
+    if not bool((place.abs() < LIMIT).all()):  # also false for NaN
+        raise ValueError(f"positions must be finite and within {LIMIT} voxels of {size} from the origin")
+    if len(frame) and int(frame.max()) >= FRAMES:
+        raise ValueError(f"a batch holds at most {FRAMES} frames")
+    keys, inverse = torch.unique(pack(torch.cat([frame[:, None], place.long()], dim=1)), return_inverse=True)
+    order = torch.arange(len(positions), device=positions.device)
+    first = torch.full_like(keys, len(positions)).scatter_reduce(0, inverse, order, "amin")
+    return Voxels(Grid(keys), inverse, first)
