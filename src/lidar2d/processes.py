@@ -98,4 +98,4 @@ def mean_over_processes(values: Tensor) -> Tensor:
     if _several():
         dist.all_reduce(count)
     # the count stays a tensor: reading it would make a GPU wait
-    return values.sum() * (world_size() / count.clamp(min=1)).to(values.dtype)
+    return values.sum() * world_size() / count.clamp(min=1).to(values.dtype)

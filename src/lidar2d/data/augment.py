@@ -196,10 +196,24 @@ def crop_resize(
     area: tuple[float, float] = (0.3, 1.0),
     ratio: tuple[float, float] = (14 / 9, 17 / 9),
 ) -> Frame:
-    """Cut a random window out of each image and resize it; None keeps the image size.
+    """Cut a random window out of each image and resize it; None keeps the image size."""
+    height, width = frame.images.shape[-2:]
+    return crop(frame, draw_windows(frame, rng, area, ratio), size or (height, width))
 
-    A window must keep more than 1024 of its view's pairs, or more than three quarters of them. It is drawn again
-    where it does not, at most 20 times; then the draw that kept most is taken.
+
+def draw_windows(
+    frame: Frame, rng: Generator, area: tuple[float, float] = (0.3, 1.0), ratio: tuple[float, float] = (14 / 9, 17 / 9)
+) -> list[Window]:
+    """Draw a window for each image that keeps most of what pairs it with points.
+
+    A window must keep more than 1024 of its view's pairs, or three quarters of them. It is drawn again where it does
+    not, at most 20 times; then the draw that kept most is taken.
+
+    Args:
+        frame: its points decide which windows will do.
+        rng: source of the draws.
+        area: smallest and largest share of the image.
+        ratio: smallest and largest width / height.
     """
     height, width = frame.images.shape[-2:]
     pixels, seen = _seen(frame)
@@ -215,7 +229,7 @@ def crop_resize(
             if _enough(kept, len(inside)):
                 break
         windows.append(best)
-    return crop(frame, windows, size or (height, width))
+    return windows
 
 
 def _window(rng: Generator, height: int, width: int, area: tuple[float, float], ratio: tuple[float, float]) -> Window:

@@ -32,6 +32,7 @@ class Card:
     intensity_scale: float  # raw intensity / scale is in 0..1
     probe: str = ""  # the split that linear probes are fitted on; "" where nothing is labelled
     test: str = ""  # the split that probes are judged on
+    image_size: tuple[int, int] | None = None  # (height, width) to read images at, where no recipe says; null: their own
     colours: tuple[tuple[int, int, int], ...] = ()  # RGB 0..255 of each class
     label_map: dict[int, int] | None = None  # raw label -> class index, -1 = ignore; every raw id has a line
     box_map: dict[str, str] | None = None  # raw category -> box class; boxes of other categories are left out
@@ -54,8 +55,8 @@ def load_card(name: str) -> Card:
     required = [key for key, field in known.items() if field.default is MISSING]
     if missing := [key for key in required if key not in given]:
         raise UsageError(f"{path}: missing key '{missing[0]}'; every card needs {', '.join(required)}")
-    for key in ("classes", "box_classes", "cameras", "clear", "adverse", "elevation"):
-        if key in given:
+    for key in ("classes", "box_classes", "cameras", "clear", "adverse", "elevation", "image_size"):
+        if given.get(key) is not None:
             given[key] = tuple(given[key])
     if "colours" in given:
         given["colours"] = tuple(tuple(colour) for colour in given["colours"])

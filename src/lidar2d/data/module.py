@@ -30,7 +30,7 @@ class LidarData(LightningDataModule):
         root: the folder that holds it; the synthetic town needs none.
         split: the frames that train; None is the card's training split.
         batch_size: frames in a step over all devices; the number of devices must divide it.
-        image_size: (height, width) that images are resized to; None keeps their own, which must then all be equal.
+        image_size: (height, width) that images are resized to; None takes the card's.
         cameras: cameras a training frame shows, drawn anew each time; None shows all.
         workers: processes that read frames beside the training process.
         augment: what is random about a training frame.
@@ -54,7 +54,7 @@ class LidarData(LightningDataModule):
         self.root = root
         self.split = split or self.card.train
         self.batch_size = batch_size
-        self.image_size = image_size
+        self.image_size = image_size or self.card.image_size
         self.cameras = cameras
         self.workers = workers
         self.augment = augment

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from lidar2d.errors import UsageError
 
@@ -54,17 +53,6 @@ class RunFolder:
     def done(self, stage: str) -> Path:
         """The weights after a finished stage."""
         return self.path / f"{stage}-done.ckpt"
-
-    def begin(self, config: dict[str, Any]) -> None:
-        """Make the folder and keep the recipe.
-
-        Raises:
-            UsageError: if the folder holds a run already.
-        """
-        if self.recipe.exists():
-            raise UsageError(f"{self.path} holds a run already; go on with it by --resume, or name another --run")
-        text = yaml.safe_dump(config, sort_keys=False)
-        write_atomically(self.recipe, lambda path: path.write_text(text, encoding="utf-8"))
 
     def save_weights(self, path: Path, state: dict[str, torch.Tensor]) -> None:
         """Write weights."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +52,6 @@ def fit(
     folder = RunFolder(run)
     console = Console(stderr=True, quiet=not trainer.progress)
     if is_first_process():
-        if not resume:
-            folder.begin(config)
         data.prepare(progress=trainer.progress)
         if not folder.start.exists():
             folder.save_weights(folder.start, method.state_dict())
@@ -97,9 +98,7 @@ def _run_stage(
         callbacks = [history, KeepLast(folder.last(name))]
         if options.progress:
             callbacks.append(Bar(name, total))
-        with warnings.catch_warnings():
-            # Lightning advises many workers; the town's frames come out of a cache faster than two cores train
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        with _quiet_trainer():
             trainer = Trainer(
                 accelerator=options.accelerator,
                 devices=options.devices,
@@ -131,6 +130,22 @@ def _run_stage(
         folder.save_weights(folder.done(name), method.state_dict())
         folder.last(name).unlink(missing_ok=True)
     return fell
+
+
+@contextmanager
+def _quiet_trainer() -> Iterator[None]:
+    """Keep the trainer's advice and advertisements off the screen; its errors are exceptions."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning\..*")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 def _logger(options: TrainerOptions, folder: RunFolder, stage: str) -> Logger | bool:

@@ -1,0 +1,159 @@
+"""The parser of the command line, built from the types of what it fills."""
+
+from __future__ import annotations
+
+from argparse import ArgumentError
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import yaml
+from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import NonNegativeInt
+
+from lidar2d.complaints import explain, nearest_setting
+from lidar2d.errors import UsageError
+
+
+def new_parser(prog: str) -> ArgumentParser:
+    """Make an empty parser; use it with :func:`parse`."""
+    return ArgumentParser(prog=prog, exit_on_error=False, add_help=False, print_config=None)
+
+
+def fit_parser(method: type, data: type, trainer: type) -> ArgumentParser:
+    """Make the parser of ``fit``: its flags are the constructor arguments of these types.
+
+    Args:
+        method: the abstract base of methods; a recipe names the class.
+        data: the datamodule.
+        trainer: the dataclass of training options.
+    """
+    parser = new_parser("lidar2d fit")
+    parser.add_argument("--config", action="config")
+    parser.add_argument("--seed", type=int, default=0)
+    # as a type, not as subclass arguments: those are optional, and an optional swallows what constructors raise
+    parser.add_argument("--method", type=method, required=True)
+    parser.add_class_arguments(data, "data")
+    parser.add_class_arguments(trainer, "trainer")
+    return parser
+
+
+def check_parser() -> ArgumentParser:
+    """Make the parser of ``check``."""
+    parser = new_parser("lidar2d check")
+    _add_split(parser)
+    return parser
+
+
+def view_parser() -> ArgumentParser:
+    """Make the parser of ``view``."""
+    parser = new_parser("lidar2d view")
+    _add_split(parser)
+    parser.add_argument("--data.image_size", type=tuple[int, int] | None, default=None)
+    parser.add_argument("--index", type=NonNegativeInt, default=0)
+    parser.add_argument("--condition", type=str | None, default=None)
+    parser.add_argument("--colour", type=Literal["depth", "class"], default="depth")
+    parser.add_argument("--out", type=str, default="view.png")
+    return parser
+
+
+def _add_split(parser: ArgumentParser) -> None:
+    parser.add_argument("--data.card", type=str, default="synthetic")
+    parser.add_argument("--data.root", type=str | None, default=None)
+    parser.add_argument("--split", type=str | None, default=None)
+
+
+def parse(parser: ArgumentParser, argv: Sequence[str]) -> Namespace:
+    """Parse flags and the recipes they name.
+
+    Raises:
+        UsageError: in one to three lines, with the nearest flag or value.
+    """
+    nulls, rest = _take_nulls(argv)
+    try:
+        settings = parser.parse_args(rest)
+    except ArgumentError as error:
+        complaint = str(error)
+    else:
+        for name in nulls:
+            _set_null(parser, settings, name)
+        return settings
+    raise UsageError(explain(complaint, rest, lambda words: _attempt(parser, words)))
+
+
+def _take_nulls(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Take ``--method.NAME null`` out of the words: the parser hands a null inside a class on as the word 'None'."""
+    nulls: list[str] = []
+    rest: list[str] = []
+    words = list(argv)
+    while words:
+        name, equals, value = words[0].partition("=")
+        if name.startswith("--method.") and (value if equals else "".join(words[1:2])) == "null":
+            nulls.append(name.removeprefix("--"))
+            words = words[1 if equals else 2 :]
+        else:
+            rest.append(words.pop(0))
+    return nulls, rest
+
+
+def _set_null(parser: ArgumentParser, settings: Namespace, name: str) -> None:
+    """Set a setting inside the method to null, if it exists and may be."""
+    *path, last = name.split(".")
+    node: Any = settings
+    for key in path:
+        node = node.get(key) if isinstance(node, Namespace) else None
+        if isinstance(node, Namespace) and "class_path" in node:
+            node = node.get("init_args")
+    if not isinstance(node, Namespace) or last not in node:
+        raise UsageError(f"no setting --{name}; {nearest_setting(name, flags(resolved(parser, settings)), '--')}")
+    node[last] = None
+    try:
+        parser.validate(settings, skip_unset=False)
+    except (TypeError, ValueError):
+        raise UsageError(f"--{name}: null is not one of its values") from None
+
+
+def build(parser: ArgumentParser, settings: Namespace) -> Namespace:
+    """Build the objects that the settings describe.
+
+    Raises:
+        UsageError: as their constructors raise it.
+    """
+    try:
+        return parser.instantiate(settings)
+    except ValueError as error:
+        cause: BaseException | None = error
+        while cause is not None:  # the parser wraps what is raised inside an optional argument
+            if isinstance(cause, UsageError):
+                raise cause from None
+            cause = cause.__cause__ or cause.__context__
+        raise
+
+
+def resolved(parser: ArgumentParser, settings: Namespace) -> dict[str, Any]:
+    """Return every setting as plain values: a recipe that gives the same run without a flag."""
+    content: dict[str, Any] = yaml.safe_load(parser.dump(settings, skip_unset=False))
+    content.pop("config", None)
+    return content
+
+
+def flags(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten settings to names such as ``method.points.width``; a class stands under its own name."""
+    found: dict[str, Any] = {}
+    for key, value in content.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and "class_path" in value:
+            found[name] = value["class_path"]
+            found |= flags(value.get("init_args") or {}, f"{name}.")
+        elif isinstance(value, dict) and value:
+            found |= flags(value, f"{name}.")
+        else:
+            found[name] = value
+    return found
+
+
+def _attempt(parser: ArgumentParser, words: Sequence[str]) -> dict[str, Any] | str:
+    """Parse again, to find what is wrong: the flat settings, or what the parser says against them."""
+    try:
+        return flags(resolved(parser, parser.parse_args(list(words))))
+    except ArgumentError as error:
+        return str(error)

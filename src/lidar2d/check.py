@@ -1,0 +1,80 @@
+"""Reads a whole split before a long run does, and lists what is wrong with it."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from lidar2d.data.card import Card, load_card
+from lidar2d.data.source import Problem, Source, open_source
+
+
+def check(card_name: str, root: str | None = None, split: str | None = None) -> int:
+    """Read every frame of a split, print its bad files and how many there are, and return that number.
+
+    Args:
+        card_name: name of a data set, or path of a card.
+        root: the folder that holds it.
+        split: None is the card's training split.
+
+    Raises:
+        UsageError: if the data set, the split or the folder does not exist.
+    """
+    card = load_card(card_name)
+    split = split or card.train
+    return report(card, split, open_source(card, split, root), Console(), Console(stderr=True))
+
+
+def report(card: Card, split: str, source: Source, out: Console, progress: Console) -> int:
+    """Print the bad files of an open split and return how many there are.
+
+    Args:
+        card: of the data set.
+        split: its name.
+        source: the open split.
+        out: where the table goes.
+        progress: where the progress bar goes.
+    """
+    found: list[tuple[str, Problem]] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=progress) as bar:
+        task = bar.add_task(f"{card.name} {split}", total=len(source))
+        for token, problems in source.check():
+            found += [(token, problem) for problem in problems]
+            bar.advance(task)
+    for line in _lines(found) if not out.is_terminal else []:
+        out.print(line, soft_wrap=True, markup=False, highlight=False)
+    if found and out.is_terminal:
+        out.print(_table(found))
+    verdict = "every file is there and readable" if not found else f"{_count(len(found), 'bad file')}"
+    out.print(f"{card.name} {split}: {_count(len(source), 'frame')}, {verdict}", soft_wrap=True, highlight=False)
+    return len(found)
+
+
+def _lines(found: list[tuple[str, Problem]]) -> list[str]:
+    """Give one line a file, for other programs to read."""
+    return [f"{problem.path}: {problem.fault} (frame {token})" for token, problem in found]
+
+
+def _table(found: list[tuple[str, Problem]]) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("file", overflow="fold")
+    table.add_column("fault", overflow="fold", style="red")
+    table.add_column("frame", overflow="fold", style="dim")
+    for token, problem in found:
+        table.add_row(Text(str(problem.path)), Text(problem.fault), Text(token))
+    return table
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+class _Rate(ProgressColumn):
+    """Frames a second."""
+
+    def render(self, task: Task) -> Text:
+        """Return the speed, once there is one."""
+        return Text(f"{task.speed:.1f}/s" if task.speed else "-/s", style="progress.data.speed")

@@ -1,0 +1,229 @@
+"""The command line: ``lidar2d fit | view | check | list``. Imports torch only once the words are known to be right."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from lidar2d import __version__, listing, runs, words
+from lidar2d.errors import DataError, UsageError, nearest
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+HELP = """\
+lidar2d: distillation between cameras and LiDAR
+
+  lidar2d fit --method collab                        teach a network, on the built-in synthetic town
+  lidar2d fit --method collab --data kitti --data.root DIR
+  lidar2d fit --method collab --help                 every setting of a method, and its value
+  lidar2d fit --resume runs/NAME                     go on with a run
+  lidar2d view --data kitti --data.root DIR --index 3      draw what the networks see
+  lidar2d check --data nuscenes --data.root DIR      is every file there, and readable?
+  lidar2d list methods|datasets|suites
+
+`lidar2d COMMAND --help` says more."""
+
+FIT_HELP = """\
+lidar2d fit --method NAME [--data NAME] [--SETTING VALUE ...]
+
+  --method NAME|FILE.yaml  the recipe (`lidar2d list methods`)
+  --data NAME|FILE.yaml    the data set's card (`lidar2d list datasets`); the synthetic town by default
+  --data.root DIR          the folder that holds the data set
+  --config FILE.yaml       settings laid over the recipe; flags after it go over both
+  --seed N                 of everything random (0)
+  --run DIR                the run's folder; runs/METHOD-DATA-TIME by default
+  --resume [DIR]           go on with the run in DIR, or with the method's newest; a run keeps its own recipe
+  --print_config           print the whole recipe and stop
+
+Every setting below is a key of the recipe and a flag."""
+
+CHECK_HELP = """\
+lidar2d check --data NAME --data.root DIR [--split NAME]
+
+Reads every frame of a split and lists the files that are missing, unreadable or wrong.
+Exit status 1 if there are any."""
+
+VIEW_HELP = """\
+lidar2d view [--data NAME] [--data.root DIR] [--index N] [--out FILE.png]
+
+  --data NAME|FILE.yaml    the data set (`lidar2d list datasets`); the synthetic town by default
+  --split NAME             the data set's training split by default
+  --index N                which frame, from 0
+  --condition NAME         count only the frames of a condition, such as night
+  --colour depth|class     of the points
+  --data.image_size [H,W]  draw smaller images
+  --out FILE.png           view.png by default"""
+
+JOINED = "LIDAR2D_RUN"  # names the run folder to the processes that Lightning starts, which repeat the command
+INTERRUPTED = 130  # what shells report for a process ended by Ctrl-C
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 1 `check` found something, 2 wrong words, 130 interrupted."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(given)
+    except UsageError as error:
+        # every process of a launch finds the same mistake in the words, but a bad file is met by one of them
+        if _is_main_process() or isinstance(error, DataError):
+            print(f"lidar2d: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        if _is_main_process():
+            print("lidar2d: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(HELP)
+        return 0
+    if argv[0] in ("-V", "--version"):
+        print(f"lidar2d {__version__}")
+        return 0
+    commands: dict[str, Callable[[list[str]], int]] = {"fit": _fit, "view": _view, "check": _check, "list": _list}
+    if argv[0] not in commands:
+        raise UsageError(f"no command '{argv[0]}'; {nearest(argv[0], commands)}")
+    return commands[argv[0]](argv[1:])
+
+
+def _list(argv: list[str]) -> int:
+    if argv and argv[0] in ("-h", "--help"):
+        print("lidar2d list methods|datasets|suites")
+        return 0
+    if len(argv) != 1:
+        raise UsageError(f"list takes one word: {', '.join(listing.KINDS)}")
+    print(listing.table(argv[0]))
+    return 0
+
+
+def _fit(argv: list[str]) -> int:
+    asked = [word for word in argv if word not in ("-h", "--help", "--print_config")]
+    wants_help = "-h" in argv or "--help" in argv
+    if wants_help and not any(word.partition("=")[0] in ("--method", "--resume") for word in asked):
+        print(f"{FIT_HELP}\nName a method to see them: lidar2d fit --method NAME --help")
+        return 0
+    told = words.spell_fit(asked, ("method", "data", "trainer", "seed", "run", "resume", "config"))
+
+    # from here on the words name things that exist, and torch is worth its seconds
+    from lidar2d import arguments
+    from lidar2d.data.module import LidarData
+    from lidar2d.fit import TrainerOptions
+    from lidar2d.methods.base import Method
+
+    parser = arguments.fit_parser(Method, LidarData, TrainerOptions)
+    settings = arguments.parse(parser, ["--config", str(told.recipe), *told.flags])
+    content = arguments.resolved(parser, settings)
+    if wants_help:
+        values = {name: "null" if value is None else value for name, value in arguments.flags(content).items()}
+        print(FIT_HELP, *(f"  --{name:<34} {value}" for name, value in values.items()), sep="\n")
+        return 0
+    if "--print_config" in argv:
+        print(yaml.safe_dump(content, sort_keys=False), end="")
+        return 0
+    return _run(told, parser, settings, content)
+
+
+def _run(told: words.FitWords, parser: ArgumentParser, settings: Namespace, content: dict[str, Any]) -> int:
+    """Build what the settings say and train it in a run folder that can be resumed from the first moment on."""
+    import torch
+
+    from lidar2d import arguments
+    from lidar2d.fit import fit
+
+    torch.manual_seed(settings.seed)  # the networks' first weights
+    built = arguments.build(parser, settings)
+    run = _run_folder(told, content)
+    try:
+        fit(built.method, built.data, built.trainer, settings.seed, run, told.resume, content)
+    except KeyboardInterrupt:
+        if _is_main_process():
+            print(f"lidar2d: interrupted; the run is in {run}; go on: lidar2d fit --resume {run}", file=sys.stderr)
+        return INTERRUPTED
+    finally:
+        os.environ.pop(JOINED, None)
+    return 0
+
+
+def _run_folder(told: words.FitWords, content: dict[str, Any]) -> Path:
+    """Return the run's folder, the same one in every process of a launch, with its recipe in it."""
+    joined = os.environ.get(JOINED)
+    if joined is not None:
+        return Path(joined)
+    if told.run is None and not told.resume and _process_count() > 1:
+        raise UsageError("processes that were launched from outside cannot agree on a new folder; give --run DIR")
+    if told.resume:
+        assert told.run is not None  # resuming found a folder
+        run = told.run
+    elif _is_main_process():
+        run = runs.make(told.run, told.name or "", content["data"]["card"])
+        runs.save_recipe(run, content)
+    else:
+        assert told.run is not None  # refused above
+        run = told.run
+    os.environ[JOINED] = str(run.resolve())
+    return run
+
+
+def _check(argv: list[str]) -> int:
+    if "-h" in argv or "--help" in argv:
+        print(CHECK_HELP)
+        return 0
+    words.check_heads("check", argv, ("data", "split"))
+    _, rest = words.spell_data(argv)
+
+    from lidar2d import arguments
+
+    parser = arguments.check_parser()
+    settings = arguments.parse(parser, rest)
+
+    from lidar2d.check import check
+
+    return 1 if check(settings.data.card, settings.data.root, settings.split) else 0
+
+
+def _view(argv: list[str]) -> int:
+    if "-h" in argv or "--help" in argv:
+        print(VIEW_HELP)
+        return 0
+    words.check_heads("view", argv, ("data", "split", "index", "condition", "colour", "out"))
+    _, rest = words.spell_data(argv)
+
+    from lidar2d import arguments
+
+    parser = arguments.view_parser()
+    settings = arguments.parse(parser, rest)
+
+    from lidar2d.view import choose, view
+
+    card, frame = choose(
+        settings.data.card,
+        settings.data.root,
+        settings.split,
+        settings.index,
+        settings.condition,
+        settings.data.image_size,
+    )
+    out = Path(settings.out)
+    view(card, frame, out, settings.colour)
+    print(f"{out}: frame {frame.token}")
+    return 0
+
+
+def _is_main_process() -> bool:
+    """Tell whether this process may print: launchers number the processes in one of these variables."""
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+
+
+def _process_count() -> int:
+    return max(int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "SLURM_NTASKS"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

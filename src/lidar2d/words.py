@@ -1,0 +1,125 @@
+"""The words of the command line that are spelled out before it is parsed: --method, --data, --run and --resume.
+
+Imports no torch: a misspelt name is answered at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lidar2d import recipe, runs
+from lidar2d.errors import UsageError, nearest
+
+
+@dataclass(frozen=True)
+class FitWords:
+    """What ``lidar2d fit`` was told, spelled out."""
+
+    name: str | None  # of the method's recipe; None when a run is resumed by its folder
+    recipe: Path  # the recipe, or the one that the resumed run saved
+    run: Path | None  # the folder that was asked for; None makes a new one
+    resume: bool
+    flags: tuple[str, ...]  # the rest, for the parser
+
+
+def spell_fit(argv: Sequence[str], heads: Iterable[str]) -> FitWords:
+    """Spell out the words of ``fit``.
+
+    Args:
+        argv: the words after ``fit``.
+        heads: what may stand before the first dot of a flag.
+
+    Raises:
+        UsageError: if a flag, a method, a data set or a run does not exist.
+    """
+    check_heads("fit", argv, heads)
+    name, rest = take(argv, "--method")
+    run_name, rest = take(rest, "--run")
+    resume, rest = take(rest, "--resume", default="")
+    card, rest = spell_data(rest)
+    if resume is not None and run_name is not None:
+        raise UsageError("--run and --resume both name the run folder; give one of them")
+    if name is None and not resume:
+        known = ", ".join(recipe.names("methods"))
+        hint = "--resume needs a run folder or a --method" if resume == "" else "fit needs a method: --method NAME"
+        raise UsageError(f"{hint}; known: {known}")
+    method = None if name is None else recipe.find("methods", name)
+    if resume is None:
+        assert name is not None  # a fit without both was refused above
+        assert method is not None
+        return FitWords(Path(name).stem, method, None if run_name is None else Path(run_name), False, tuple(rest))
+    run = Path(resume) if resume else runs.newest(Path(name or "").stem, card)
+    saved = runs.saved_recipe(run)
+    if method is not None and _class_path(method) != _class_path(saved):
+        raise UsageError(f"{run} is a run of {_class_path(saved)}, not of '{name}'; leave --method out")
+    return FitWords(None, saved, run, True, tuple(rest))
+
+
+def spell_data(argv: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Turn ``--data NAME`` into ``--data.card NAME``; return the name and the words.
+
+    Raises:
+        UsageError: with the nearest name, if there is no such data set.
+    """
+    name, rest = take(argv, "--data")
+    if name is None:
+        return None, rest
+    recipe.find("datasets", name)
+    return name, ["--data.card", name, *rest]
+
+
+def check_heads(verb: str, argv: Sequence[str], heads: Iterable[str]) -> None:
+    """Refuse a flag whose first part is unknown, with the nearest one.
+
+    Raises:
+        UsageError: if there is one.
+    """
+    known = tuple(heads)
+    for word in argv:
+        if not word.startswith("--"):
+            continue
+        flag = word.partition("=")[0]
+        head = flag.removeprefix("--").partition(".")[0]
+        if head not in known:
+            hint = nearest(flag.partition(".")[0], [f"--{name}" for name in known])
+            raise UsageError(f"{verb} has no flag {flag}; {hint}")
+
+
+def take(argv: Sequence[str], flag: str, default: str | None = None) -> tuple[str | None, list[str]]:
+    """Take ``--flag VALUE`` or ``--flag=VALUE`` out of the words.
+
+    Args:
+        argv: the words.
+        flag: with its dashes.
+        default: the value when nothing follows the flag; None makes that an error.
+
+    Raises:
+        UsageError: if the flag stands twice or has no value.
+    """
+    value: str | None = None
+    rest: list[str] = []
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        name, equals, given = word.partition("=")
+        if name != flag:
+            rest.append(word)
+            continue
+        if value is not None:
+            raise UsageError(f"{flag} is given twice")
+        if equals:
+            value = given
+        elif words and not words[0].startswith("--"):
+            value = words.pop(0)
+        else:
+            value = default
+        if value is None:
+            raise UsageError(f"{flag} needs a value: {flag} NAME")
+    return value, rest
+
+
+def _class_path(path: Path) -> str:
+    method = recipe.read(path).get("method")
+    return str(method.get("class_path")) if isinstance(method, dict) else ""

@@ -1,0 +1,63 @@
+from collections import Counter
+
+import pytest
+
+from lidar2d.data.stream import Chunk, Stream, frame_seed
+
+
+def test_every_pass_shows_every_frame_once():
+    stream = Stream([list(range(10))], [0], batch_size=4, seed=0)
+    keys = [key for step in range(10) for key in stream.batch(step)]
+    for epoch in range(4):
+        assert sorted(index for e, index in keys if e == epoch) == list(range(10))
+
+
+def test_passes_differ_and_seeds_differ():
+    def order(seed, epoch):
+        stream = Stream([list(range(20))], [0], batch_size=20, seed=seed)
+        return [index for _, index in stream.batch(epoch)]
+
+    assert order(0, 0) != order(0, 1)
+    assert order(0, 0) != order(1, 0)
+    assert order(3, 2) == order(3, 2)
+
+
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_processes_share_the_batch_of_one(world):
+    stream = Stream([list(range(7)), list(range(7, 20))], [0, 1], batch_size=8, seed=5)
+    for step in range(6):
+        shares = [stream.batch(step, rank, world) for rank in range(world)]
+        assert [key for share in shares for key in share] == stream.batch(step)
+
+
+def test_balance_takes_every_second_frame_from_the_clear_group():
+    groups = [list(range(4)), list(range(4, 40)), list(range(40, 100))]
+    stream = Stream(groups, [0, 1, 0, 2], batch_size=8, seed=1)
+    counts = Counter(
+        next(g for g, group in enumerate(groups) if index in group) for s in range(25) for _, index in stream.batch(s)
+    )
+    assert counts == {0: 100, 1: 50, 2: 50}
+
+
+def test_groups_are_exhausted_before_they_repeat():
+    stream = Stream([[0, 1, 2], list(range(3, 13))], [0, 1], batch_size=2, seed=1)
+    adverse = [stream.batch(step)[1] for step in range(20)]
+    assert sorted(index for epoch, index in adverse if epoch == 0) == list(range(3, 13))
+    assert sorted(index for epoch, index in adverse if epoch == 1) == list(range(3, 13))
+
+
+def test_chunks_cover_a_stage_exactly():
+    stream = Stream([list(range(5))], [0], batch_size=2, seed=0)
+    chunk = Chunk(stream, total_steps=23, chunk_steps=10, rank=0, world=1)
+    batches = []
+    for epoch in range(4):
+        chunk.set_epoch(epoch)
+        assert len(list(chunk)) == len(chunk)
+        batches += list(chunk)
+    assert batches == [stream.batch(step) for step in range(23)]
+
+
+def test_frame_seeds_fit_and_differ():
+    seeds = {frame_seed(s, e, t) for s in range(3) for e in range(3) for t in ("a", "b")}
+    assert len(seeds) == 18
+    assert all(0 <= seed < 2**63 for seed in seeds)

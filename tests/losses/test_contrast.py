@@ -1,0 +1,61 @@
+import math
+
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from lidar2d.losses.contrast import info_nce, sample
+
+
+def slow_info_nce(k, q, tau):
+    total = 0.0
+    for n in range(len(k)):
+        scores = [math.exp(sum(a * b for a, b in zip(k[n], row, strict=True)) / tau) for row in q]
+        total -= math.log(scores[n] / sum(scores))
+    return total / len(k)
+
+
+def test_info_nce_equals_its_slow_twin():
+    g = torch.Generator().manual_seed(0)
+    k = normalize(torch.randn(17, 5, generator=g, dtype=torch.float64), dim=1)
+    q = normalize(torch.randn(17, 5, generator=g, dtype=torch.float64), dim=1)
+    assert info_nce(k, q, 0.07).item() == pytest.approx(slow_info_nce(k.tolist(), q.tolist(), 0.07), rel=1e-12)
+
+
+def test_info_nce_of_two_orthogonal_pairs_by_hand():
+    # each anchor meets its positive at cos 1 and the other at cos 0: -log(e / (e + 1))
+    eye = torch.eye(2, dtype=torch.float64)
+    assert info_nce(eye, eye, 1.0).item() == pytest.approx(math.log(1 + math.exp(-1)), rel=1e-12)
+
+
+def test_info_nce_gradient():
+    g = torch.Generator().manual_seed(1)
+    k = torch.randn(4, 3, generator=g, dtype=torch.float64, requires_grad=True)
+    q = torch.randn(4, 3, generator=g, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda a, b: info_nce(a, b, 0.5), (k, q))
+
+
+def test_info_nce_does_not_depend_on_the_order_of_pairs():
+    g = torch.Generator().manual_seed(2)
+    k, q = (normalize(torch.randn(9, 4, generator=g, dtype=torch.float64), dim=1) for _ in range(2))
+    order = torch.randperm(9, generator=g)
+    assert info_nce(k[order], q[order], 0.1).item() == pytest.approx(info_nce(k, q, 0.1).item(), rel=1e-12)
+
+
+def test_sample_draws_the_count_and_depends_on_seeds_alone():
+    frame = torch.tensor([0] * 50 + [1] * 70)
+    seeds = torch.tensor([11, 12])
+    drawn = sample(frame, seeds, 30)
+    assert drawn.sum() == 30
+    assert torch.equal(drawn, sample(frame, seeds, 30))
+    assert not torch.equal(drawn, sample(frame, torch.tensor([11, 13]), 30))
+
+
+def test_sample_takes_all_where_there_are_fewer():
+    assert sample(torch.zeros(5, dtype=torch.int64), torch.tensor([3]), 4096).all()
+
+
+def test_sample_is_uniform_over_frames():
+    frame = torch.tensor([0] * 100 + [1] * 300)
+    share = torch.stack([sample(frame, torch.tensor([s, 1000 + s]), 40)[:100].sum() for s in range(200)]).float().mean()
+    assert share.item() == pytest.approx(10, abs=1.0)  # 40 * 100 / 400; three standard errors are 0.6

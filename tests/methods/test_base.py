@@ -1,0 +1,50 @@
+import math
+
+import pytest
+import torch
+
+from lidar2d.errors import UsageError
+from lidar2d.methods.base import Stage
+from lidar2d.methods.photometric import Photometric
+
+
+def test_a_stage_takes_steps_or_epochs():
+    assert Stage(steps=7).total_steps(100) == 7
+    assert Stage(epochs=3).total_steps(100) == 300
+    for stage in (Stage(), Stage(steps=1, epochs=1)):
+        with pytest.raises(UsageError, match="either steps or epochs"):
+            stage.total_steps(10)
+
+
+def test_cosine_falls_from_one_to_zero_after_the_warm_up():
+    stage = Stage(steps=110, warmup=10)
+    rates = [stage.rate(step, 110, 5) for step in range(110)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[10] == pytest.approx(1)
+    assert rates[60] == pytest.approx(0.5)
+    assert rates[109] == pytest.approx(0, abs=1e-3)
+
+
+def test_cosine_by_epoch_is_constant_within_an_epoch():
+    stage = Stage(epochs=4, decay="cosine-by-epoch")
+    rates = [stage.rate(step, 40, 10) for step in range(40)]
+    for epoch in range(4):
+        expected = 0.5 * (1 + math.cos(math.pi * epoch / 4))
+        assert rates[10 * epoch : 10 * epoch + 10] == pytest.approx([expected] * 10)
+
+
+def test_photometric_is_zero_where_nothing_is_distorted(encoders, batch):
+    method = Photometric(*encoders, tune=Stage(steps=1), distorted=0.0)
+    method.begin("tune", 1)
+    assert method.losses(batch)["consistency"].item() == pytest.approx(0, abs=1e-10)
+    method.distorted = 1.0
+    assert method.losses(batch)["consistency"].item() > 0.01
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_name(encoders, batch):
+    method = Photometric(*encoders, tune=Stage(steps=1), distorted=1.0)
+    method.begin("tune", 1)
+    with torch.no_grad():
+        next(method.images.parameters()).fill_(math.nan)
+    with pytest.raises(UsageError, match="consistency nan"):
+        method.training_step(batch, 0)

@@ -1,0 +1,128 @@
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lidar2d.data.photometric import distort_share
+from lidar2d.errors import DataError
+from lidar2d.geometry import project
+from lidar2d.methods.base import Stage
+from lidar2d.methods.collab import Collab
+
+
+@pytest.fixture
+def collab(encoders):
+    torch.manual_seed(1)
+    return Collab(*encoders, align=Stage(steps=5, conditions="clear"), anchor=Stage(steps=5))
+
+
+def slow_pairs(batch):
+    """Point row, view row and pixel of every visible point, by loops."""
+    found = []
+    for view in range(len(batch.images)):
+        pixels, depth = project(batch.points[:, :3], batch.intrinsics[[view]], batch.cam_from_lidar[[view]])
+        for point in range(len(batch.points)):
+            if batch.point_frame[point] != batch.view_frame[view]:
+                continue
+            u, v = pixels[0, point].tolist()
+            if depth[0, point] > 1 and 0 <= u < 48 and 0 <= v < 32:
+                found.append((point, view, u, v))
+    return found
+
+
+def slow_read(maps, view, u, v):
+    enlarged = torch.nn.functional.grid_sample(
+        maps[[view]],
+        torch.tensor([[[[2 * u / 48 - 1, 2 * v / 32 - 1]]]], dtype=maps.dtype),
+        align_corners=False,
+        padding_mode="border",
+    )
+    return enlarged[0, :, 0, 0]
+
+
+def test_align_equals_its_slow_twin(collab, batch):
+    collab.begin("align", 1)
+    loss = collab.losses(batch)["align"]
+    with torch.no_grad():
+        maps, features = collab.teacher(batch.images), collab.points(batch)
+        seen = torch.stack([slow_read(maps, view, u, v) for _, view, u, v in slow_pairs(batch)]).double()
+        units = (seen - seen.mean(0)) / seen.std(0, unbiased=False)
+        given = torch.stack([collab.head(features[point]) for point, *_ in slow_pairs(batch)]).double()
+    assert loss.item() == pytest.approx((given - units).square().mean().item(), rel=1e-4)
+
+
+def test_anchor_equals_its_slow_twin(collab, batch):
+    collab.begin("align", 1)
+    collab.losses(batch)
+    collab.begin("anchor", 1)
+    with torch.no_grad():
+        for weight in collab.images.parameters():
+            weight += 0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(5))
+    parts = collab.losses(batch)
+    with torch.no_grad():
+        maps, kept, features = collab.images(batch.images), collab.teacher(batch.images), collab.points(batch)
+        pairs = slow_pairs(batch)
+        seen = collab.standardise(torch.stack([slow_read(maps, view, u, v) for _, view, u, v in pairs]))
+        given = torch.stack([collab.head(features[point]) for point, *_ in pairs])
+        clear = [view for view in range(8) if batch.conditions[int(batch.view_frame[view])] == "day"]
+        far = [
+            (collab.standardise(maps[v, :, i, j]) - collab.standardise(kept[v, :, i, j])).square().mean()
+            for v in clear
+            for i in range(8)
+            for j in range(12)
+        ]
+    assert parts["anchor"].item() == pytest.approx((seen - given).square().mean().item(), rel=1e-4)
+    assert parts["preserve"].item() == pytest.approx(4 * torch.stack(far).mean().item(), rel=1e-4)
+
+
+def test_each_stage_trains_its_network_alone(collab, batch):
+    before = copy.deepcopy(collab.state_dict())
+    for stage, moving in (("align", ("points.", "head.")), ("anchor", ("images.",))):
+        collab.begin(stage, 1)
+        optimizer = torch.optim.SGD([p for p in collab.parameters() if p.requires_grad], lr=0.1)
+        torch.stack(list(collab.losses(batch).values())).sum().backward()
+        optimizer.step()
+        moved = {k for k, v in collab.state_dict().items() if not torch.equal(v, before[k])}
+        moved -= {k for k in moved if k.startswith("standardise")}
+        assert moved
+        assert all(name.startswith(moving) for name in moved)
+        before = copy.deepcopy(collab.state_dict())
+
+
+def test_preserve_is_zero_before_the_first_step(collab, batch):
+    collab.begin("anchor", 1)
+    assert collab.losses(batch)["preserve"].item() == pytest.approx(0, abs=1e-10)
+
+
+def test_a_batch_without_a_clear_frame_has_no_preserve(collab, batch):
+    collab.begin("anchor", 1)
+    with torch.no_grad():
+        next(iter(collab.images.parameters())).add_(1.0)
+    assert collab.losses(replace(batch, conditions=("fog",) * 4))["preserve"].item() == 0
+
+
+def test_distortion_changes_clear_images_alone_and_is_the_frames_own(batch):
+    clear = torch.tensor([c == "day" for c in batch.conditions])[batch.view_frame]
+    shown = distort_share(batch, 1.0, 1.0, among=clear)
+    changed = (shown != batch.images).flatten(1).any(1)
+    assert torch.equal(changed, clear)
+    assert torch.equal(shown, distort_share(batch, 1.0, 1.0, among=clear))
+    assert 0 <= shown.min() <= shown.max() <= 1
+
+
+def test_frozen_networks_stay_in_evaluation_mode(collab):
+    collab.begin("anchor", 1)
+    collab.train()
+    assert collab.training
+    assert collab.images.training
+    assert not collab.teacher.training
+    assert not collab.points.training
+
+
+def test_no_visible_point_is_an_error_that_names_the_frames(collab, batch):
+    collab.begin("align", 1)
+    behind = batch.points.clone()
+    behind[:, 2] += 1000
+    with pytest.raises(DataError, match="frame-0"):
+        collab.losses(replace(batch, points=behind))
