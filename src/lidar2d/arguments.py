@@ -119,7 +119,7 @@ def build(parser: ArgumentParser, settings: Namespace) -> Namespace:
         UsageError: as their constructors raise it.
     """
     try:
-        return parser.instantiate(settings)
+        built: Namespace = parser.instantiate(settings)
     except ValueError as error:
         cause: BaseException | None = error
         while cause is not None:  # the parser wraps what is raised inside an optional argument
@@ -127,6 +127,7 @@ def build(parser: ArgumentParser, settings: Namespace) -> Namespace:
                 raise cause from None
             cause = cause.__cause__ or cause.__context__
         raise
+    return built
 
 
 def resolved(parser: ArgumentParser, settings: Namespace) -> dict[str, Any]:
