@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -46,7 +47,7 @@ class KittiTree:
         return next((self.root / "training" / kind).glob(f"{token}.*"))
 
 
-# x right, y down, z forward from x forward, y left, z up; turned a little about the vertical axis only, so that boxes stay upright
+# camera from LiDAR axes; the fixture turns about the vertical axis only, so that boxes stay upright
 _AXES = np.array([[0.0, -1, 0], [0, 0, -1], [1, 0, 0]])
 
 
@@ -152,7 +153,7 @@ def back(q: np.ndarray) -> np.ndarray:
 
 
 def token(*parts: object) -> str:
-    return "".join(f"{p}-" for p in parts)[:32].ljust(32, "0")
+    return hashlib.md5("-".join(map(str, parts)).encode()).hexdigest()
 
 
 @pytest.fixture
