@@ -23,7 +23,7 @@ def test_reading_equals_enlarging_then_indexing(cells, image):
     features = torch.randn(3, 5, *cells, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     large = F.interpolate(features, size=image, mode="bilinear", align_corners=False)
     view, row, column = (index.flatten() for index in torch.meshgrid(*map(torch.arange, (3, *image)), indexing="ij"))
-    found = read(features, pairs_at(view, torch.stack([column + 0.5, row + 0.5], dim=1)), image)
+    found = read(features, pairs_at(view, torch.stack([column, row], dim=1).double() + 0.5), image)
     torch.testing.assert_close(found, large[view, :, row, column], atol=1e-12, rtol=0)
 
 

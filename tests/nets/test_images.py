@@ -1,0 +1,89 @@
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from lidar2d.errors import UsageError
+from lidar2d.nets.images import TimmEncoder
+
+VIT = "vit_tiny_patch16_224"
+
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "channels", "stride"),
+    [
+        (VIT, {"level": 2}, 192, 16),
+        ("vit_small_patch14_dinov2.lvd142m", {"level": 0, "norm": False}, 384, 14),
+        ("resnet18", {"level": 2}, 128, 8),
+        ("resnet18", {"level": 0}, 64, 2),
+        ("resnet26", {"output_stride": 8}, 2048, 8),
+        ("convnext_atto", {}, 320, 32),
+    ],
+)
+def test_maps_cover_images_of_any_size(name, options, channels, stride):
+    encoder = TimmEncoder(name, weights=None, **options)
+    assert (encoder.channels, encoder.stride) == (channels, stride)
+    found = encoder(torch.rand(1, 3, 72, 101))
+    assert found.shape == (1, channels, round(72 / stride), round(101 / stride))
+
+
+def test_tokens_are_those_of_timm_with_the_backbones_own_normalisation():
+    torch.manual_seed(0)
+    encoder = TimmEncoder(VIT, weights=None)
+    torch.manual_seed(0)
+    backbone = timm.create_model(VIT, num_classes=0).eval()
+    images = torch.rand(1, 3, 224, 224)
+    tokens = backbone.forward_features((images - 0.5) / 0.5)[:, 1:]  # this one was trained with 0.5, not ImageNet's
+    torch.testing.assert_close(encoder(images), tokens.transpose(1, 2).reshape(1, 192, 14, 14), atol=1e-5, rtol=1e-4)
+
+
+def test_a_frozen_encoder_stays_in_evaluation_and_gets_no_gradient():
+    encoder = TimmEncoder("resnet18", weights=None, level=1).train()
+    assert not any(module.training for module in encoder.modules())
+    assert not encoder(torch.rand(1, 3, 32, 32)).requires_grad
+    tuned = TimmEncoder("resnet18", weights=None, level=1, frozen=False).train()
+    assert all(module.training for module in tuned.modules())
+    tuned(torch.rand(2, 3, 32, 32)).square().sum().backward()
+    assert all(p.grad is not None for p in tuned.parameters())
+
+
+@pytest.mark.parametrize("ending", ["pt", "safetensors"])
+def test_a_local_file_gives_the_same_features(tmp_path, ending):
+    model = timm.create_model("resnet18", num_classes=10)  # the file's classifier does not matter
+    path = tmp_path / f"net.{ending}"
+    if ending == "pt":
+        torch.save({"state_dict": model.state_dict()}, path)
+    else:
+        save_file(model.state_dict(), path)
+    encoder = TimmEncoder("resnet18", weights=str(path))
+    images = torch.rand(1, 3, 64, 64)
+    mean, std = (torch.tensor(model.default_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
+    expected = model.eval().forward_features((images - mean) / std)
+    torch.testing.assert_close(encoder(images), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_a_file_of_another_backbone_is_refused_with_its_first_faults(tmp_path):
+    path = tmp_path / "other.safetensors"
+    save_file(timm.create_model("resnet18").state_dict(), path)
+    with pytest.raises(UsageError, match=r"other.safetensors does not fit this network: .*and \d+ more"):
+        TimmEncoder("resnet34", weights=str(path))
+
+
+def test_without_the_hub_a_local_file_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(UsageError, match="give a local file"):
+        TimmEncoder("resnet10t")
+
+
+def test_wrong_names_levels_and_strides_are_refused():
+    with pytest.raises(UsageError, match="did you mean 'resnet18'"):
+        TimmEncoder("resnet_18", weights=None)
+    with pytest.raises(UsageError, match="levels 0 to 4"):
+        TimmEncoder("resnet18", weights=None, level=5)
+    with pytest.raises(UsageError, match="output_stride"):
+        TimmEncoder(VIT, weights=None, output_stride=8)
