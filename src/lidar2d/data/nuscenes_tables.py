@@ -240,6 +240,8 @@ def _boxes(
 
     def number(r: Record) -> tuple[Any, ...]:
         pose = (*r["translation"], *r["rotation"], *r["size"])
+        if len(pose) != 10:
+            raise ValueError(f"{len(pose)} numbers for translation, rotation and size; 10 are needed")
         counts = (sample_rows[r["sample_token"]], category_of[r["instance_token"]], r["num_lidar_pts"])
         return np.array(pose, dtype=np.float64), counts, r["prev"], r["next"]
 
@@ -310,7 +312,8 @@ def _pose(record: Record) -> NDArray[np.float64]:
 
 def _rotation(quaternion: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return rotation matrices (M, 3, 3) of quaternions (M, 4) written w x y z."""
-    w, x, y, z = (quaternion / np.linalg.norm(quaternion, axis=1, keepdims=True)).T
+    with np.errstate(invalid="ignore"):  # zeros become NaN, which the callers refuse
+        w, x, y, z = (quaternion / np.linalg.norm(quaternion, axis=1, keepdims=True)).T
     entries = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
         [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],

@@ -1,0 +1,528 @@
+"""nuScenes: poses, projections and boxes against hand-made chains and the official devkit; the index; bad files."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import CAMERAS, NuScenesTree, back, token, turned
+from PIL import Image
+
+from lidar2d.data import nuscenes_index, nuscenes_tables
+from lidar2d.data.card import load_card
+from lidar2d.data.nuscenes import NuScenes, condition, scene_names
+from lidar2d.data.nuscenes_index import open_index
+from lidar2d.data.source import Source, open_source
+from lidar2d.errors import DataError, UsageError
+from lidar2d.frame import Frame
+from lidar2d.geometry import points_in_boxes, project
+
+CARD = load_card("nuscenes")
+HALF_PIXEL = 0.5  # ours minus nuScenes' pixel coordinates
+
+
+def opened(tree: NuScenesTree, split: str = "mini", size: tuple[int, int] | None = None) -> NuScenes:
+    return NuScenes(CARD, split, tree.root, size)
+
+
+def theirs(xyz: torch.Tensor) -> np.ndarray:
+    """Carry points from our LiDAR axes into nuScenes': x right, y forward."""
+    x, y, z = xyz.double().numpy().T
+    return np.stack([-y, x, z], axis=1)
+
+
+# ---- frames
+
+
+def test_reader_follows_the_protocol(nuscenes_tree: NuScenesTree):
+    source = open_source(CARD, "mini", nuscenes_tree.root)
+    assert isinstance(source, Source)
+    assert len(source) == len(source.tokens) == len(set(source.tokens)) == 5
+    assert [source[i].token for i in range(5)] == list(source.tokens)
+    assert source.conditions == ["night-rain"] * 4 + ["day"]
+    assert source[0].condition == "night-rain"
+    assert set(source.conditions) <= {*CARD.clear, *CARD.adverse}
+
+
+def test_splits_choose_scenes(nuscenes_tree: NuScenesTree):
+    train, val = opened(nuscenes_tree, "mini_train"), opened(nuscenes_tree, "mini_val")
+    assert train.tokens == [token("sample", "scene-0061", n) for n in range(4)]
+    assert val.tokens == [token("sample", "scene-0103", 0)]
+    assert val.conditions == ["day"]
+
+
+def test_frame_holds_what_the_files_hold(nuscenes_tree: NuScenesTree):
+    frame = opened(nuscenes_tree)[2]
+    raw = np.fromfile(nuscenes_tree.file("LIDAR_TOP", frame.token), np.float32).reshape(-1, 5)
+    np.testing.assert_array_equal(theirs(frame.points[:, :3]), raw[:, :3])
+    np.testing.assert_allclose(frame.points[:, 3] * 255, raw[:, 3], atol=1e-4)
+    assert frame.points.dtype == torch.float32
+    assert frame.images.shape == (6, 3, 36, 64)
+    for view, channel in enumerate(CARD.cameras):
+        pixels = np.array(Image.open(nuscenes_tree.file(channel + "__", frame.token)).convert("RGB"))
+        np.testing.assert_allclose(frame.images[view].permute(1, 2, 0) * 255, pixels, atol=1e-4)
+    assert frame.labels is not None
+    record = nuscenes_tree.record(
+        "sample_data", lambda r: r["filename"].endswith(nuscenes_tree.file("LIDAR_TOP", frame.token).name)
+    )
+    path = nuscenes_tree.root / "lidarseg" / "v1.0-mini" / f"{record['token']}_lidarseg.bin"
+    assert CARD.label_map is not None
+    assert frame.labels.tolist() == [CARD.label_map[raw] for raw in path.read_bytes()]
+
+
+def test_projection_is_the_chain_of_both_time_stamps(nuscenes_tree: NuScenesTree):
+    frame = opened(nuscenes_tree)[1]
+    ours, depths = project(frame.points[:, :3], frame.intrinsics, frame.cam_from_lidar)
+    for view, channel in enumerate(CARD.cameras):
+        xyz = theirs(frame.points[:, :3])
+        for name, forward in (("LIDAR_TOP", True), (channel + "__", False)):
+            file = nuscenes_tree.file(name, frame.token).name
+            data = nuscenes_tree.record("sample_data", lambda r, f=file: r["filename"].endswith(f))
+            ego = nuscenes_tree.record("ego_pose", lambda r, d=data: r["token"] == d["ego_pose_token"])
+            mount = nuscenes_tree.record(
+                "calibrated_sensor", lambda r, d=data: r["token"] == d["calibrated_sensor_token"]
+            )
+            for pose in (mount, ego) if forward else (ego, mount):
+                q, shift = np.array(pose["rotation"]), np.array(pose["translation"])
+                xyz = turned(q, xyz) + shift if forward else turned(back(q), xyz - shift)
+        u, v, depth = (xyz @ np.array(mount["camera_intrinsic"]).T).T
+        front = depth > 0.1
+        assert front.sum() > 20
+        np.testing.assert_allclose(depths[view], depth, atol=1e-6)
+        expected = np.stack([u / depth, v / depth], axis=1) + HALF_PIXEL
+        np.testing.assert_allclose(ours[view][front], expected[front], atol=1e-5)
+
+
+def test_boxes_hold_the_points_placed_in_them(nuscenes_tree: NuScenesTree):
+    source = opened(nuscenes_tree)
+    for row, frame in zip(source.rows, source, strict=True):
+        sample = source.index.samples[row]
+        boxes = source.index.boxes[sample["first_box"] : sample["end_box"]]
+        assert len(boxes) == 3
+        inside = points_in_boxes(frame.points[:, :3], torch.from_numpy(boxes["geometry"].copy())).sum(1)
+        placed = [nuscenes_tree.inside[name.decode()] for name in boxes["token"]]
+        assert inside.tolist() == placed == boxes["num_lidar_pts"].tolist()
+
+
+def test_boxes_of_other_categories_are_left_out(nuscenes_tree: NuScenesTree):
+    boxes = opened(nuscenes_tree)[0].boxes
+    assert boxes is not None
+    assert sorted(CARD.box_classes[c] for c in boxes.classes) == ["car", "pedestrian"]  # the animal is no class
+    assert boxes.velocity is not None
+    assert boxes.velocity.shape == (2, 2)
+
+
+def test_velocity_needs_neighbours_that_are_near_in_time(nuscenes_tree: NuScenesTree):
+    speeds = [frame.boxes.velocity.norm(dim=1) for frame in opened(nuscenes_tree) if frame.boxes is not None]
+    # global speed (6, 4, 1) m/s; stamps 0, 0.5, 1 and 3 s: 2.5 s over both sides is near enough, 2 s over one is not
+    for speed in speeds[:3]:
+        assert speed.tolist() == pytest.approx([np.hypot(6, 4)] * 2, abs=0.2)
+    assert speeds[3].isnan().all()
+    assert speeds[4].isnan().all()  # a single annotation
+
+
+def test_version_without_annotations_gives_frames_without_boxes(nuscenes_tree: NuScenesTree):
+    nuscenes_tree.tables["sample_annotation"] = []
+    nuscenes_tree.tables["instance"] = []
+    nuscenes_tree.write()
+    assert opened(nuscenes_tree)[0].boxes is None
+
+
+def test_tables_without_lidarseg_give_frames_without_labels(nuscenes_tree: NuScenesTree):
+    (nuscenes_tree.root / "v1.0-mini" / "lidarseg.json").unlink()
+    source = opened(nuscenes_tree)
+    assert source[0].labels is None
+    assert all(found == [] for _, found in source.check())
+
+
+def test_resizing_keeps_points_on_their_pixels(nuscenes_tree: NuScenesTree):
+    plain, small = opened(nuscenes_tree)[0], opened(nuscenes_tree, size=(9, 20))[0]
+    assert small.images.shape == (6, 3, 9, 20)
+    before, _ = project(plain.points[:, :3], plain.intrinsics, plain.cam_from_lidar)
+    after, _ = project(small.points[:, :3], small.intrinsics, small.cam_from_lidar)
+    scale = torch.tensor([20 / 64, 9 / 36], dtype=torch.float64)
+    torch.testing.assert_close(after, before * scale, atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("description", "expected"),
+    [
+        ("Parked truck, construction, intersection", "day"),
+        ("Rain, turn left", "rain"),
+        ("Night.", "night"),
+        ("night, after rain, many peds", "night-rain"),
+        ("Train station, brain clinic, nightclub", "day"),
+    ],
+)
+def test_condition_is_read_word_by_word(description: str, expected: str):
+    assert condition(description) == expected
+
+
+# ---- splits
+
+
+def test_official_splits_are_those_of_the_devkit():
+    splits = pytest.importorskip("nuscenes.utils.splits")
+    for name in ("train", "val", "mini_train", "mini_val"):
+        assert scene_names(CARD.splits[name]["scenes"]) == set(getattr(splits, name))
+
+
+def test_box_classes_are_those_of_the_devkit():
+    utils = pytest.importorskip("nuscenes.eval.detection.utils")
+    names = pytest.importorskip("nuscenes.eval.detection.constants").DETECTION_NAMES
+    assert set(CARD.box_classes) == set(names)
+    assert CARD.box_map is not None
+    assert all(utils.category_to_detection_name(raw) == name for raw, name in CARD.box_map.items())
+
+
+def test_label_map_is_complete_and_follows_the_class_names():
+    assert CARD.label_map is not None
+    assert sorted(CARD.label_map) == list(range(32))
+    assert set(CARD.label_map.values()) == {-1, *range(len(CARD.classes))}
+    by_name = {"vehicle.car": 17, "flat.driveable_surface": 24, "static.vegetation": 30, "movable_object.barrier": 9}
+    for raw, index in by_name.items():
+        assert CARD.classes[CARD.label_map[index]] == raw.split(".")[1]
+
+
+def test_scenes_are_written_as_numbers_and_ranges():
+    assert scene_names("1-3 61") == {"scene-0001", "scene-0002", "scene-0003", "scene-0061"}
+    with pytest.raises(UsageError, match="'a-b'"):
+        scene_names("1 a-b")
+
+
+def test_split_of_another_version_names_the_splits_that_would_work(nuscenes_tree: NuScenesTree):
+    with pytest.raises(DataError, match=r"no folder v1\.0-trainval, which split 'train'[^\n]*\n.*--data\.split mini"):
+        opened(nuscenes_tree, "train")
+
+
+def test_folder_without_tables_is_named(tmp_path: Path):
+    with pytest.raises(DataError, match=r"no folder v1\.0-mini"):
+        NuScenes(CARD, "mini", tmp_path)
+
+
+def test_split_whose_scenes_are_not_there_is_named(nuscenes_tree: NuScenesTree):
+    nuscenes_tree.edit("scene", lambda r: r.update(name="scene-0062"))
+    with pytest.raises(DataError, match="no scene of split 'mini_train'"):
+        opened(nuscenes_tree, "mini_train")
+
+
+# ---- the index
+
+
+def _index_folders(cache: Path) -> list[Path]:
+    return sorted(cache.glob("nuscenes/*"))
+
+
+def test_index_is_made_once_and_mapped(nuscenes_tree: NuScenesTree, own_cache: Path, monkeypatch: pytest.MonkeyPatch):
+    first = opened(nuscenes_tree)
+    assert isinstance(first.index.samples, np.memmap)
+    assert isinstance(first.index.boxes, np.memmap)
+    assert len(_index_folders(own_cache)) == 1
+    monkeypatch.setattr(nuscenes_index, "build", None)  # a second look at the tables would fail
+    assert opened(nuscenes_tree).tokens == first.tokens
+
+
+def test_workers_get_the_name_of_the_index_and_not_its_arrays(nuscenes_tree: NuScenesTree):
+    source = opened(nuscenes_tree)
+    assert len(pickle.dumps(source.index)) < 500
+    copy = pickle.loads(pickle.dumps(source))
+    assert isinstance(copy.index.samples, np.memmap)
+    assert torch.equal(copy[3].cam_from_lidar, source[3].cam_from_lidar)
+
+
+@pytest.mark.parametrize("name", ["samples.npy", "boxes.npy", "meta.json"])
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-9] + b"x")])
+def test_bad_index_is_made_again(
+    nuscenes_tree: NuScenesTree, own_cache: Path, name: str, harm: Callable[[Path], object]
+):
+    before = opened(nuscenes_tree)[4]
+    harm(_index_folders(own_cache)[0] / name)
+    after = opened(nuscenes_tree)[4]
+    assert torch.equal(before.cam_from_lidar, after.cam_from_lidar)
+    assert len(_index_folders(own_cache)) == 1
+
+
+def test_changed_tables_make_a_new_index_and_drop_the_old(nuscenes_tree: NuScenesTree, own_cache: Path):
+    before = opened(nuscenes_tree)
+    old = _index_folders(own_cache)
+    nuscenes_tree.edit("scene", lambda r: r.update(description="clear sky"))
+    after = opened(nuscenes_tree)
+    assert before.conditions[0] == "night-rain"
+    assert set(after.conditions) == {"day"}
+    assert len(_index_folders(own_cache)) == 1
+    assert _index_folders(own_cache) != old
+
+
+def test_processes_that_start_together_make_one_index(nuscenes_tree: NuScenesTree, own_cache: Path):
+    with ThreadPoolExecutor(6) as pool:
+        made = list(pool.map(lambda _: opened(nuscenes_tree).tokens, range(6)))
+    assert all(tokens == made[0] for tokens in made)
+    assert len(_index_folders(own_cache)) == 1
+
+
+def test_tables_are_read_piece_by_piece(nuscenes_tree: NuScenesTree, monkeypatch: pytest.MonkeyPatch):
+    folder = nuscenes_tree.root / "v1.0-mini"
+    for chunk in (1, 7, 100, 1 << 20):
+        monkeypatch.setattr(nuscenes_tables, "_CHUNK", chunk)
+        assert list(nuscenes_tables.records(folder, "sample_annotation")) == nuscenes_tree.tables["sample_annotation"]
+
+
+# ---- bad tables
+
+
+def _drop(key: str) -> Callable[[dict[str, Any]], object]:
+    return lambda record: record.pop(key)
+
+
+BAD_TABLES = [
+    ("sample_data", _drop("filename"), "no such key or record: 'filename'"),
+    ("sample_data", lambda r: r.update(ego_pose_token="gone"), "no such key or record: 'gone'"),
+    ("sample_data", lambda r: r.update(calibrated_sensor_token="gone"), "'gone'"),
+    ("sample_data", lambda r: r.update(is_key_frame=False), "no key frame of LIDAR_TOP"),
+    ("calibrated_sensor", lambda r: r.update(sensor_token="gone"), "'gone'"),
+    ("calibrated_sensor", lambda r: r.update(rotation=[1, 0]), "bad value"),
+    ("ego_pose", lambda r: r.update(translation=[float("nan"), 0, 0]), "not finite"),
+    ("ego_pose", lambda r: r.update(rotation=[0, 0, 0, 0]), "not finite"),
+    ("sample", lambda r: r.update(scene_token="gone"), "'gone'"),
+    ("instance", lambda r: r.update(category_token="gone"), "'gone'"),
+    ("sample_annotation", lambda r: r.update(next="gone"), "'gone'"),
+    ("sample_annotation", lambda r: r.update(size=[1, 2]), "9 numbers"),
+    ("sample_annotation", lambda r: r.update(size=[1, 2, float("inf")]), "not finite"),
+    ("sample_annotation", lambda r: r.update(rotation="north"), "bad value"),
+]
+
+
+@pytest.mark.parametrize(("table", "change", "fault"), BAD_TABLES)
+def test_bad_record_is_named(nuscenes_tree: NuScenesTree, table: str, change: Callable[..., object], fault: str):
+    nuscenes_tree.edit(table, change)
+    with pytest.raises(DataError) as raised:
+        opened(nuscenes_tree)
+    message = str(raised.value)
+    assert ".json" in message
+    assert fault in message
+
+
+@pytest.mark.parametrize("text", ["", "[", '[{"token": "a"', "{}", "[1, 2]", "null", '[{"token": "a"}, oops]'])
+def test_table_that_is_no_list_of_records_is_named(nuscenes_tree: NuScenesTree, text: str):
+    (nuscenes_tree.root / "v1.0-mini" / "ego_pose.json").write_text(text)
+    with pytest.raises(DataError, match=r"ego_pose\.json"):
+        opened(nuscenes_tree)
+
+
+def test_missing_table_is_named(nuscenes_tree: NuScenesTree):
+    (nuscenes_tree.root / "v1.0-mini" / "ego_pose.json").unlink()
+    with pytest.raises(DataError, match=r"ego_pose\.json.*missing"):
+        opened(nuscenes_tree)
+
+
+# ---- bad files
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-3])
+
+
+def _spoil(path: Path) -> None:
+    points = np.fromfile(path, np.float32)
+    points[7] = np.nan
+    points.tofile(path)
+
+
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+BAD = [
+    ("LIDAR_TOP", Path.unlink, "missing"),
+    ("LIDAR_TOP", _cut, "truncated"),
+    ("LIDAR_TOP", lambda path: path.write_bytes(path.read_bytes()[:-4]), "truncated"),
+    ("LIDAR_TOP", lambda path: path.write_bytes(b""), "empty"),
+    ("LIDAR_TOP", _spoil, "1 of"),
+    ("LIDAR_TOP", _pipe, "not a file"),
+    ("CAM_BACK__", Path.unlink, "missing"),
+    ("CAM_BACK__", lambda path: path.write_bytes(path.read_bytes()[:400]), "unreadable image"),
+    ("CAM_BACK__", lambda path: path.write_bytes(b"\0" * 900), "unreadable image"),
+    ("CAM_BACK__", lambda path: Image.new("RGB", (32, 18)).save(path), "is 32x18 pixels; its calibration is for 64x36"),
+]
+
+
+@pytest.mark.parametrize(("channel", "spoil", "fault"), BAD)
+@pytest.mark.parametrize("size", [None, (9, 16)])
+def test_bad_file_is_named(
+    nuscenes_tree: NuScenesTree,
+    channel: str,
+    spoil: Callable[[Path], object],
+    fault: str,
+    size: tuple[int, int] | None,
+):
+    source = opened(nuscenes_tree, size=size)
+    bad = nuscenes_tree.file(channel, source.tokens[1])
+    spoil(bad)
+    source[0]
+    with pytest.raises(DataError) as raised:
+        source[1]
+    assert str(bad) in str(raised.value)
+    assert fault in str(raised.value)
+    found = dict(source.check())
+    assert [(problem.path, fault in problem.fault) for problem in found.pop(source.tokens[1])] == [(bad, True)]
+    assert not any(found.values())
+
+
+@pytest.mark.parametrize(("raw", "fault"), [(b"\1" * 10, "10 labels"), (b"", "empty"), (None, "missing")])
+def test_bad_lidarseg_is_named(nuscenes_tree: NuScenesTree, raw: bytes | None, fault: str):
+    source = opened(nuscenes_tree)
+    bad = nuscenes_tree.root / source.index.samples[source.rows[0]]["lidarseg"].decode()
+    bad.unlink() if raw is None else bad.write_bytes(raw)
+    with pytest.raises(DataError, match=fault):
+        source[0]
+    assert [problem.path for _, found in source.check() for problem in found] == [bad]
+
+
+def test_label_that_the_card_does_not_know_is_named(nuscenes_tree: NuScenesTree):
+    source = opened(nuscenes_tree)
+    bad = nuscenes_tree.root / source.index.samples[source.rows[0]]["lidarseg"].decode()
+    bad.write_bytes(bytes([77]) + bad.read_bytes()[1:])
+    with pytest.raises(DataError, match="label 77"):
+        source[0]
+
+
+def test_image_that_shows_no_point_is_named(nuscenes_tree: NuScenesTree):
+    front = token("calibrated", "CAM_FRONT")
+
+    def look_up(record: dict[str, Any]) -> None:
+        if record["token"] == front:
+            record["rotation"] = [1, 0, 0, 0]  # the optical axis is the car's z axis
+
+    nuscenes_tree.edit("calibrated_sensor", look_up)
+    with pytest.raises(DataError, match=r"CAM_FRONT__.*shows none of the scan's"):
+        opened(nuscenes_tree)[0]
+
+
+def test_file_that_several_frames_share_is_named_once(nuscenes_tree: NuScenesTree):
+    shared = nuscenes_tree.tables["sample_data"][0]["filename"]
+
+    def share(record: dict[str, Any]) -> None:
+        if record["is_key_frame"] and "LIDAR_TOP" in record["filename"]:
+            record["filename"] = shared
+
+    nuscenes_tree.edit("sample_data", share)
+    (nuscenes_tree.root / shared).unlink()
+    found = [problem.path for _, problems in opened(nuscenes_tree).check() for problem in problems]
+    assert found == [nuscenes_tree.root / shared]
+
+
+# ---- against the devkit
+
+
+def _compare(root: Path) -> tuple[int, int]:
+    """Compare every frame with nuscenes-devkit; return the boxes whose points are as many as annotated, and all."""
+    devkit = pytest.importorskip("nuscenes.nuscenes").NuScenes(version="v1.0-mini", dataroot=str(root), verbose=False)
+    source = NuScenes(CARD, "mini", root)
+    agree, total = 0, 0
+    for row, frame in zip(source.rows, source, strict=True):
+        _compare_projection(devkit, frame)
+        sample = source.index.samples[row]
+        ours = source.index.boxes[sample["first_box"] : sample["end_box"]]
+        _compare_boxes(devkit, frame.token, ours)
+        inside = points_in_boxes(frame.points[:, :3], torch.from_numpy(ours["geometry"].copy())).sum(1).numpy()
+        agree += int((np.abs(inside - ours["num_lidar_pts"]) <= 1).sum())
+        total += len(ours)
+    return agree, total
+
+
+def _compare_projection(devkit: Any, frame: Frame) -> None:
+    from nuscenes.utils.data_classes import LidarPointCloud
+    from nuscenes.utils.geometry_utils import view_points
+    from pyquaternion import Quaternion
+
+    sample = devkit.get("sample", frame.token)
+    ours, depths = project(frame.points[:, :3], frame.intrinsics, frame.cam_from_lidar)
+    for view, channel in enumerate(CARD.cameras):
+        lidar, camera = (devkit.get("sample_data", sample["data"][name]) for name in ("LIDAR_TOP", channel))
+        cloud = LidarPointCloud.from_file(str(Path(devkit.dataroot) / lidar["filename"]))
+        cloud.points = cloud.points.astype(np.float64)
+        for data, forward in ((lidar, True), (camera, False)):
+            mount = devkit.get("calibrated_sensor", data["calibrated_sensor_token"])
+            ego = devkit.get("ego_pose", data["ego_pose_token"])
+            for pose in (mount, ego) if forward else (ego, mount):
+                if forward:
+                    cloud.rotate(Quaternion(pose["rotation"]).rotation_matrix)
+                    cloud.translate(np.array(pose["translation"]))
+                else:
+                    cloud.translate(-np.array(pose["translation"]))
+                    cloud.rotate(Quaternion(pose["rotation"]).rotation_matrix.T)
+        pixels = view_points(cloud.points[:3], np.array(mount["camera_intrinsic"]), normalize=True)[:2].T
+        front = cloud.points[2] > 1
+        np.testing.assert_allclose(depths[view], cloud.points[2], atol=1e-6)
+        np.testing.assert_allclose(ours[view][front] - HALF_PIXEL, pixels[front], atol=1e-3)
+
+
+def _compare_boxes(devkit: Any, sample_token: str, ours: np.ndarray) -> None:
+    from nuscenes.eval.common.utils import quaternion_yaw
+    from pyquaternion import Quaternion
+
+    sample = devkit.get("sample", sample_token)
+    _, boxes, _ = devkit.get_sample_data(sample["data"]["LIDAR_TOP"])
+    assert {box.token for box in boxes} == {name.decode() for name in ours["token"]}
+    lidar = devkit.get("sample_data", sample["data"]["LIDAR_TOP"])
+    poses = [("ego_pose", lidar["ego_pose_token"]), ("calibrated_sensor", lidar["calibrated_sensor_token"])]
+    by_token = {box.token: box for box in boxes}
+    quarter = Quaternion(axis=[0, 0, 1], angle=-np.pi / 2)  # their axes into ours
+    for row in ours:
+        name = row["token"].decode()
+        box = by_token[name]
+        box.rotate(quarter)
+        x, y, z, length, width, height, yaw = row["geometry"]
+        np.testing.assert_allclose([x, y, z], box.center, atol=1e-6)
+        np.testing.assert_allclose([width, length, height], box.wlh, atol=1e-6)
+        turn = yaw - quaternion_yaw(box.orientation)
+        assert abs(np.arctan2(np.sin(turn), np.cos(turn))) < 1e-6
+        velocity = devkit.box_velocity(name)
+        for table, pose in poses:
+            velocity = Quaternion(devkit.get(table, pose)["rotation"]).inverse.rotate(velocity)
+        np.testing.assert_allclose(row["velocity"], quarter.rotate(velocity)[:2], atol=1e-6)
+
+
+def test_miniature_frames_equal_the_devkits(nuscenes_tree: NuScenesTree):
+    assert _compare(nuscenes_tree.root) == (15, 15)
+
+
+def test_real_frame_equals_the_devkits(samples: Path):
+    agree, total = _compare(samples / "nuscenes")
+    assert total == 68
+    assert agree >= 64
+
+
+def test_real_frame_is_complete(samples: Path):
+    source = NuScenes(CARD, "mini_train", samples / "nuscenes", (112, 208))
+    assert [found for _, found in source.check()] == [[]]
+    frame = source[0]
+    assert frame.labels is not None
+    assert len(frame.labels) == len(frame.points) == 34688
+    assert frame.images.shape == (6, 3, 112, 208)
+
+
+def test_cameras_of_the_card_are_read_in_its_order(nuscenes_tree: NuScenesTree):
+    two = replace(CARD, cameras=("CAM_BACK", "CAM_FRONT"))
+    frame, whole = NuScenes(two, "mini", nuscenes_tree.root)[0], opened(nuscenes_tree)[0]
+    rows = [CARD.cameras.index(name) for name in two.cameras]
+    assert torch.equal(frame.cam_from_lidar, whole.cam_from_lidar[rows])
+    assert torch.equal(frame.images, whole.images[rows])
+    assert set(CAMERAS) == set(CARD.cameras)
+
+
+def test_index_holds_key_frames_alone(nuscenes_tree: NuScenesTree, tmp_path: Path):
+    index = open_index(nuscenes_tree.root, "v1.0-mini", CARD.cameras, tmp_path / "elsewhere")
+    files = [name.decode() for row in index.samples for name in (row["lidar"], *row["images"])]
+    assert len(files) == 5 * 7
+    assert all(name.startswith("samples/") for name in files)
+    assert index.folder.parent == tmp_path / "elsewhere"
