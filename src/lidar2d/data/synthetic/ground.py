@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,8 +40,8 @@ class Street:
     def at(self, along: float, lateral: float) -> tuple[float, float, float]:
         """Return x, y and the street's yaw at a place."""
         left = lateral + self.shift - self.bend / 2 * along * along
-        c, s = np.cos(self.yaw), np.sin(self.yaw)
-        return c * along - s * left, s * along + c * left, self.yaw - np.arctan(self.bend * along)
+        c, s = math.cos(self.yaw), math.sin(self.yaw)
+        return c * along - s * left, s * along + c * left, self.yaw - math.atan(self.bend * along)
 
     @property
     def edge(self) -> float:
@@ -108,11 +109,6 @@ class Ground:
             zone[covered] = patch.zone
         zone[island] = FLAT
         return zone
-
-    def height(self, x: float, y: float) -> float:
-        """Return the ground's height at one place, in metres."""
-        zone = self.zones(np.array([x], np.float32), np.array([y], np.float32))
-        return 0.0 if zone[0] == ROAD else KERB
 
     def marks(self, x: Floats, y: Floats, footprint: Floats) -> Floats:
         """Return the share 0..1 of each place that is painted; thin paint fades before it aliases."""

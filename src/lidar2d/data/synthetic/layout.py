@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidar2d.data.synthetic import objects
-from lidar2d.data.synthetic.ground import FLAT, ROAD, TERRAIN, WALK, Ground, Patch, Street
+from lidar2d.data.synthetic.ground import FLAT, KERB, ROAD, TERRAIN, WALK, Ground, Patch, Street
 from lidar2d.data.synthetic.objects import Rng, any_colour, varied
 from lidar2d.data.synthetic.solids import Builder, Paint, Pose, Solids, Texture, Vector
 
@@ -44,6 +45,51 @@ class Layout:
     kind: str
 
 
+class ZonePlan:
+    """The ground's zones on a grid of 0.4 m, for quick questions about single places."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.cell, self.size = 0.4, 400
+        centres = ((np.arange(self.size) + 0.5 - self.size / 2) * self.cell).astype(np.float32)
+        x, y = np.meshgrid(centres, centres, indexing="ij")
+        self.grid = ground.zones(x.ravel(), y.ravel()).reshape(x.shape)
+
+    def zone(self, x: float, y: float) -> int:
+        """Return the class at a place."""
+        i, j = (min(max(int(v / self.cell + self.size / 2), 0), self.size - 1) for v in (x, y))
+        return int(self.grid[i, j])
+
+    def height(self, x: float, y: float) -> float:
+        """Return the ground's height at a place, in metres."""
+        return 0.0 if self.zone(x, y) == ROAD else KERB
+
+
+class Taken:
+    """Ground on which something stands: a list of discs."""
+
+    def __init__(self) -> None:
+        self.discs = np.zeros((4096, 3))
+        self.count = 0
+
+    def add(self, x: float, y: float, radius: float) -> None:
+        """Take a disc."""
+        if self.count == len(self.discs):
+            self.discs = np.concatenate([self.discs, np.zeros_like(self.discs)])
+        self.discs[self.count] = x, y, radius
+        self.count += 1
+
+    def claim(self, places: list[tuple[float, float]], radius: float) -> bool:
+        """Take discs of one radius, if all of them are free."""
+        known = self.discs[: self.count]
+        reach = np.square(known[:, 2] + radius)
+        for x, y in places:
+            if (np.square(known[:, 0] - x) + np.square(known[:, 1] - y) < reach).any():
+                return False
+        for x, y in places:
+            self.add(x, y, radius)
+        return True
+
+
 @dataclass
 class _Site:
     """A town under construction."""
@@ -51,7 +97,8 @@ class _Site:
     b: Builder
     rng: Rng
     ground: Ground
-    discs: list[tuple[float, float, float]]  # occupied ground: x, y, radius
+    plan: ZonePlan
+    taken: Taken
     leaf: Vector
     bare: float
     conifers: float
@@ -60,25 +107,19 @@ class _Site:
     def free(self, x: float, y: float, yaw: float, length: float, width: float) -> bool:
         """Claim a rectangle, if nothing stands on it."""
         radius = width / 2
-        count = max(1, int(np.ceil(length / max(width, 0.5))))
-        steps = (np.arange(count) - (count - 1) / 2) * (length / count)
-        places = [(x + s * np.cos(yaw), y + s * np.sin(yaw)) for s in steps]
-        known = np.array(self.discs)
-        for px, py in places:
-            if (np.hypot(known[:, 0] - px, known[:, 1] - py) < known[:, 2] + radius).any():
-                return False
-        self.discs.extend((px, py, radius) for px, py in places)
-        return True
+        count = max(1, math.ceil(length / max(width, 0.5)))
+        steps = [(i - (count - 1) / 2) * (length / count) for i in range(count)]
+        places = [(x + s * math.cos(yaw), y + s * math.sin(yaw)) for s in steps]
+        return self.taken.claim(places, radius)
 
     def pose(self, street: Street, along: float, lateral: float, turn: float = 0.0) -> Pose:
         """Return a pose on the ground beside a place of a street."""
         x, y, yaw = street.at(along, lateral)
-        return (x, y, self.ground.height(x, y), yaw + turn)
+        return (x, y, self.plan.height(x, y), yaw + turn)
 
     def on(self, x: float, y: float, *zones: int) -> bool:
         """Tell whether a place is in one of the zones."""
-        zone = self.ground.zones(np.array([x], np.float32), np.array([y], np.float32))[0]
-        return int(zone) in zones
+        return self.plan.zone(x, y) in zones
 
 
 def compose(rng: Rng) -> Layout:
@@ -94,20 +135,23 @@ def compose(rng: Rng) -> Layout:
         else varied(rng, (0.18, 0.15, 0.1), 0.5)
     )
     site = _Site(
-        Builder(), rng, ground, [(-0.8, 0.0, 2.2), (2.0, 0.0, 2.2), (-3.0, 0.0, 2.0)], leaf,
+        Builder(), rng, ground, ZonePlan(ground), Taken(), leaf,
         float(rng.uniform(0.15, 0.6)), float(rng.random() < 0.25) * 0.6, kind,
     )  # fmt: skip
+    for x in (-3.0, -0.8, 2.0):
+        site.taken.add(x, 0.0, 2.1)  # the car that carries the sensors
     _long_tail(site)
     for street in ground.streets:
         _traffic(site, street)
         _kerbside(site, street)
         _frontage(site, street)
     b = site.b
+    solids = b.solids()
     return Layout(
         ground=ground,
         paint=_ground_paint(rng),
-        solids=b.solids(),
-        boxes=np.array(b.boxes, dtype=np.float64).reshape(-1, 9),
+        solids=solids,
+        boxes=b.boxes(solids),
         box_labels=np.array(b.box_labels, dtype=np.int64),
         lamps=np.array(b.lamps, dtype=np.float32).reshape(-1, 3),
         kind=kind,
@@ -119,7 +163,13 @@ def _ground_paint(rng: Rng) -> GroundPaint:
         value = float(np.exp(rng.uniform(np.log(low), np.log(high))))
         return varied(rng, (value, value, value), 0.25)
 
-    soils: tuple[Vector, ...] = ((0.08, 0.17, 0.04), (0.25, 0.2, 0.08), (0.16, 0.1, 0.06), (0.38, 0.31, 0.2), (0.2, 0.2, 0.19))
+    soils: tuple[Vector, ...] = (
+        (0.08, 0.17, 0.04),
+        (0.25, 0.2, 0.08),
+        (0.16, 0.1, 0.06),
+        (0.38, 0.31, 0.2),
+        (0.2, 0.2, 0.19),
+    )
     terrain = varied(rng, soils[rng.choice(5, p=[0.4, 0.18, 0.16, 0.14, 0.12])], 0.3)
     tiles: tuple[Vector, ...] = ((0.3, 0.14, 0.1), (0.3, 0.29, 0.27), (0.12, 0.12, 0.13), (0.35, 0.28, 0.18))
     return GroundPaint(
@@ -202,7 +252,9 @@ def _patches(rng: Rng, kind: str, main: Street) -> tuple[Patch, ...]:
             side, along = rng.choice([-1, 1]), float(rng.choice([-1, 1]) * rng.uniform(6, 24))
             x, y, yaw = main.at(along, side * (main.half_width - rng.uniform(0.5, 1.5)))
             patches.append(
-                Patch(x, y, yaw, rng.uniform(2, 7), rng.uniform(0.8, 1.8), FLAT, bool(rng.random() < 0.6), over_road=True)
+                Patch(
+                    x, y, yaw, rng.uniform(2, 7), rng.uniform(0.8, 1.8), FLAT, bool(rng.random() < 0.6), over_road=True
+                )
             )
     return tuple(patches)
 
@@ -236,7 +288,11 @@ def _long_tail(site: _Site) -> None:
                 pose = site.pose(street, along, side * off, 0.0 if side < 0 else np.pi)
                 turn = rng.uniform(-0.1, 0.1)
                 if site.free(pose[0], pose[1], pose[3], length, 3.0):
-                    speed = 0.0 if kerbside or make in (objects.trailer, objects.construction_vehicle) else rng.uniform(0, 9)
+                    speed = (
+                        0.0
+                        if kerbside or make in (objects.trailer, objects.construction_vehicle)
+                        else rng.uniform(0, 9)
+                    )
                     make(site.b, rng, (pose[0], pose[1], pose[2], pose[3] + turn), speed)
                     break
     if rng.random() < 0.6:
@@ -375,7 +431,7 @@ def _frontage(site: _Site, street: Street) -> None:
                 for u in np.arange(-length / 2, length / 2, 3.0):
                     for v in np.arange(-depth / 2, depth / 2 + 1, 3.0):
                         c, s = np.cos(pose[3]), np.sin(pose[3])
-                        site.discs.append((pose[0] + c * u - s * v, pose[1] + s * u + c * v, 2.0))
+                        site.taken.add(pose[0] + c * u - s * v, pose[1] + s * u + c * v, 2.0)
                 objects.building(site.b, rng, pose, (length, depth, high), shops)
             else:
                 _green(site, street, side, along, length)

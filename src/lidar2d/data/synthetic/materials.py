@@ -25,7 +25,9 @@ def _fade(size: float | Floats, footprint: Floats) -> Floats:
     return kept
 
 
-def _joints(u: Floats, v: Floats, width: float | Floats, height: float | Floats, footprint: Floats, bond: bool) -> Floats:
+def _joints(
+    u: Floats, v: Floats, width: float | Floats, height: float | Floats, footprint: Floats, bond: bool
+) -> Floats:
     """Return the share 0..1 of joint in a wall or floor of stones."""
     row = np.floor(v / height)
     shifted = u + 0.5 * width * np.mod(row, 2) if bond else u
@@ -176,7 +178,11 @@ def _facade(s: _Spot) -> None:
 def _leaves(s: _Spot) -> None:
     x, y, z = s.xyz
     u, v = x + 0.6 * z, y - 0.7 * z
-    clumps = grain(u, v, s.footprint, 0.5) * 0.22 + grain(u, v, s.footprint, 0.18) * 0.34 + grain(v, u, s.footprint, 0.07) * 0.2
+    clumps = (
+        grain(u, v, s.footprint, 0.5) * 0.22
+        + grain(u, v, s.footprint, 0.18) * 0.34
+        + grain(v, u, s.footprint, 0.07) * 0.2
+    )
     low = np.clip(s.local[2] / s.half[2], -1, 1)
     s.colour *= np.clip(0.95 + clumps + 0.25 * low, 0.12, 2.2)
     s.colour[0] *= 1 + 0.15 * grain(u, v, s.footprint, 0.3)

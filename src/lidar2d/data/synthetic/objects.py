@@ -46,7 +46,7 @@ def car(b: Builder, rng: Rng, pose: Pose, speed: float = 0.0) -> None:
     waist = height * rng.uniform(0.56, 0.63)
     glass = (0.03, 0.035, 0.045)
     b.begin("car", pose)
-    b.box(length, width, height, speed)
+    b.box(speed)
     body = Paint(Texture.BODY, colour, (0.03, 0.03, 0.03), shine, (length / 2, width / 2, rng.random(), 0))
     b.add(WEDGE, (0, 0, (0.22 + waist) / 2), (length, width, waist - 0.22), body, taper=(0.06, 0.05, 0.05))
     share = (0.62, 0.54, 0.68, 0.66, 0.76)[kind]
@@ -67,7 +67,7 @@ def truck(b: Builder, rng: Rng, pose: Pose, speed: float = 0.0) -> None:
     b.begin("truck", pose)
     if kind == 2:
         length, width, height = rng.uniform(5.2, 5.9), rng.uniform(1.9, 2.1), rng.uniform(1.8, 1.98)
-        b.box(length, width, height, speed)
+        b.box(speed)
         body = Paint(Texture.BODY, colour, (0.03, 0.03, 0.03), shine, (length / 2, width / 2, rng.random(), 0))
         b.add(WEDGE, (0, 0, 0.72), (length, width, 0.8), body, taper=(0.05, 0.0, 0.03))
         top = Paint(Texture.CABIN, colour, (0.03, 0.035, 0.045), shine, (1.0, width / 2, (height - 1.12) / 2, 0.5))
@@ -75,7 +75,7 @@ def truck(b: Builder, rng: Rng, pose: Pose, speed: float = 0.0) -> None:
         _wheels(b, rng, (-0.3 * length, 0.31 * length), width, 0.4, 0.26)
         return
     length, width, height = rng.uniform(6.2, 10.5), rng.uniform(2.2, 2.55), rng.uniform(2.9, 3.8)
-    b.box(length, width, height, speed)
+    b.box(speed)
     cab = rng.uniform(1.8, 2.3)
     tall = min(height, rng.uniform(2.5, 3.0))
     x = length / 2 - cab / 2
@@ -96,7 +96,7 @@ def bus(b: Builder, rng: Rng, pose: Pose, speed: float = 0.0) -> None:
     """Add a city bus."""
     length, width, height = rng.uniform(9.5, 12.5), rng.uniform(2.5, 2.6), rng.uniform(2.95, 3.35)
     b.begin("bus", pose)
-    b.box(length, width, height, speed)
+    b.box(speed)
     paint = Paint(
         Texture.COACH,
         any_colour(rng, 0.1, 0.8),
@@ -115,9 +115,13 @@ def trailer(b: Builder, rng: Rng, pose: Pose, speed: float = 0.0) -> None:
     width, height = (2.0, rng.uniform(1.7, 2.4)) if small else (2.5, rng.uniform(3.4, 3.95))
     floor = 0.75 if small else 1.15
     b.begin("trailer", pose)
-    b.box(length, width, height, speed)
+    b.box(speed)
     paint = Paint(
-        Texture.RIBS, any_colour(rng, 0.15, 0.9), any_colour(rng), rng.uniform(0.2, 0.7), (rng.uniform(0.2, 0.6), 1, 0, 0)
+        Texture.RIBS,
+        any_colour(rng, 0.15, 0.9),
+        any_colour(rng),
+        rng.uniform(0.2, 0.7),
+        (rng.uniform(0.2, 0.6), 1, 0, 0),
     )
     steel = Paint(Texture.PLAIN, (0.06, 0.06, 0.06), infrared=0.15)
     b.add(BOX, (0.0, 0, (floor + height) / 2), (length, width, height - floor), paint)
@@ -137,7 +141,7 @@ def construction_vehicle(b: Builder, rng: Rng, pose: Pose, speed: float = 0.0) -
     b.begin("construction_vehicle", pose)
     cab = Paint(Texture.CABIN, colour, (0.03, 0.035, 0.045), 0.3, (0.8, 0.6, 0.75, 0.5))
     if rng.random() < 0.6:
-        b.box(7.2, 2.8, 3.6, speed)
+        b.box(speed)
         for side in (-1.1, 1.1):
             b.add(BOX, (-1.1, side, 0.45), (4.0, 0.6, 0.9), dark)
         b.add(BOX, (-1.7, 0, 1.55), (3.2, 2.6, 1.2), paint)
@@ -147,7 +151,7 @@ def construction_vehicle(b: Builder, rng: Rng, pose: Pose, speed: float = 0.0) -
         b.add(BOX, (2.8, -0.3, 2.15), (0.4, 0.35, 2.7), paint, pitch=-0.3)
         b.add(WEDGE, (3.05, -0.3, 0.75), (0.9, 1.1, 0.9), Paint(Texture.PLAIN, (0.1, 0.1, 0.1), infrared=0.2))
         return
-    b.box(6.8, 2.6, 3.2, speed)
+    b.box(speed)
     b.add(BOX, (-1.5, 0, 1.45), (3.0, 1.9, 1.2), paint)
     b.add(BOX, (-0.5, 0, 2.4), (1.6, 1.5, 1.6), cab)
     b.add(BOX, (0.9, 0, 1.1), (2.2, 1.2, 0.7), paint)
@@ -167,7 +171,7 @@ def motorcycle(b: Builder, rng: Rng, pose: Pose, speed: float = 0.0) -> None:
     paint = Paint(Texture.PLAIN, any_colour(rng, 0.05, 0.7, 1.0), infrared=rng.uniform(0.1, 0.5))
     dark = Paint(Texture.PLAIN, (0.04, 0.04, 0.04), infrared=0.1)
     b.begin("motorcycle", pose)
-    b.box(2.1, 0.75, 1.3 if speed == 0 else 1.75, speed)
+    b.box(speed)
     _cycle_wheels(b, 1.4, 0.32, 0.16)
     b.add(ELLIPSOID, (0.0, 0, 0.55), (1.0, 0.4, 0.6), dark)
     b.add(ELLIPSOID, (0.15, 0, 0.85), (0.7, 0.36, 0.4), paint)
@@ -184,7 +188,7 @@ def bicycle(b: Builder, rng: Rng, pose: Pose, speed: float = 0.0) -> None:
     paint = Paint(Texture.PLAIN, any_colour(rng, 0.05, 0.8, 1.0), infrared=rng.uniform(0.1, 0.5))
     dark = Paint(Texture.PLAIN, (0.04, 0.04, 0.04), infrared=0.1)
     b.begin("bicycle", pose)
-    b.box(1.75, 0.6, 1.1 if speed == 0 else 1.75, speed)
+    b.box(speed)
     _cycle_wheels(b, 1.05, 0.34, 0.06)
     for x, z, length, lean in ((0.05, 0.78, 0.62, 0.0), (0.1, 0.55, 0.72, -0.75), (-0.18, 0.58, 0.6, 1.3)):
         b.add(BOX, (x, 0, z), (length, 0.07, 0.07), paint, pitch=lean)
@@ -216,11 +220,15 @@ def pedestrian(b: Builder, rng: Rng, pose: Pose, speed: float = 0.0) -> None:
     skin = Paint(Texture.PLAIN, (tone, tone * 0.72, tone * 0.55), infrared=0.45)
     hair = Paint(Texture.PLAIN, any_colour(rng, 0.02, 0.35), infrared=0.3)
     b.begin("pedestrian", pose)
-    b.box(0.75 * bulk, 0.66 * bulk, tall, speed)
+    b.box(speed)
     stride = 0.32 if speed > 0 else rng.uniform(0, 0.1)
     for side in (-1, 1):
         b.add(
-            CYLINDER, (0, side * 0.1 * bulk, 0.24 * tall), (0.17 * bulk, 0.17 * bulk, 0.48 * tall), legs, pitch=side * stride
+            CYLINDER,
+            (0, side * 0.1 * bulk, 0.24 * tall),
+            (0.17 * bulk, 0.17 * bulk, 0.48 * tall),
+            legs,
+            pitch=side * stride,
         )
         b.add(
             CYLINDER,
@@ -238,11 +246,11 @@ def barrier(b: Builder, rng: Rng, pose: Pose, paint: Paint, kind: int) -> None:
     """Add one piece of barrier: concrete, or a board on feet."""
     b.begin("barrier", pose)
     if kind == 0:
-        b.box(2.0, 0.6, 0.95)
+        b.box()
         b.add(WEDGE, (0, 0, 0.2), (2.0, 0.6, 0.4), paint, taper=(0, 0, 0.4))
         b.add(WEDGE, (0, 0, 0.675), (2.0, 0.36, 0.55), paint, taper=(0, 0, 0.3))
         return
-    b.box(1.8, 0.5, 1.05)
+    b.box()
     b.add(BOX, (0, 0, 0.85), (1.8, 0.09, 0.36), paint)
     b.add(BOX, (0, 0, 0.38), (1.8, 0.08, 0.22), paint)
     steel = Paint(Texture.PLAIN, (0.15, 0.15, 0.15), infrared=0.3)
@@ -255,7 +263,7 @@ def traffic_cone(b: Builder, rng: Rng, pose: Pose, paint: Paint) -> None:
     """Add a traffic cone."""
     tall = rng.uniform(0.65, 0.95)
     b.begin("traffic_cone", pose)
-    b.box(0.42, 0.42, tall)
+    b.box()
     b.add(BOX, (0, 0, 0.035), (0.42, 0.42, 0.07), Paint(Texture.PLAIN, paint.accent, infrared=0.2))
     b.add(WEDGE, (0, 0, tall / 2), (0.34, 0.34, tall), paint, taper=(0.8, 0.8, 0.8))
 
@@ -353,7 +361,12 @@ def sign(b: Builder, rng: Rng, pose: Pose) -> None:
     high = rng.uniform(2.2, 3.2)
     b.add(CYLINDER, (0, 0, high / 2), (0.1, 0.1, high), steel)
     if rng.random() < 0.35:
-        b.add(BOX, (0.1, 0, high), (0.3, 0.32, 0.95), Paint(Texture.LAMP, (0.03, 0.03, 0.03), infrared=0.2, detail=(1, 0, 0, 0)))
+        b.add(
+            BOX,
+            (0.1, 0, high),
+            (0.3, 0.32, 0.95),
+            Paint(Texture.LAMP, (0.03, 0.03, 0.03), infrared=0.2, detail=(1, 0, 0, 0)),
+        )
         return
     paint = Paint(Texture.SIGN, any_colour(rng, 0.2, 0.8, 1.0), (0.8, 0.8, 0.8), 0.95, (0.35, 0.35, 0, 0))
     b.add(BOX, (0.08, 0, high - 0.1), (0.05, rng.uniform(0.6, 0.9), rng.uniform(0.6, 0.9)), paint)
@@ -375,5 +388,10 @@ def street_box(b: Builder, rng: Rng, pose: Pose) -> None:
             b.add(BOX, (0, y, 0.22), (0.4, 0.1, 0.44), paint)
     else:
         b.add(BOX, (0, 0, 1.2), (1.4, 3.2, 0.06), paint)
-        b.add(BOX, (-0.65, 0, 1.25), (0.08, 3.2, 2.3), Paint(Texture.SIGN, any_colour(rng), (0.7, 0.7, 0.7), 0.4, (1.5, 1.0, 0, 0)))
+        b.add(
+            BOX,
+            (-0.65, 0, 1.25),
+            (0.08, 3.2, 2.3),
+            Paint(Texture.SIGN, any_colour(rng), (0.7, 0.7, 0.7), 0.4, (1.5, 1.0, 0, 0)),
+        )
         b.add(BOX, (0, 0, 2.45), (1.6, 3.4, 0.12), paint)

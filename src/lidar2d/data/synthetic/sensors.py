@@ -85,7 +85,7 @@ def cameras() -> Pinholes:
         focal=intrinsics()[:, 0, 0].astype(np.float32),
         shape=(HEIGHT, WIDTH),
         rotation=cam_from_lidar()[:, :3, :3].astype(np.float32),
-        origin=(np.array(_OFFSET) + [0, 0, MOUNT]).astype(np.float32),
+        origin=(np.array(_OFFSET) + np.array([0, 0, MOUNT])).astype(np.float32),
     )
 
 

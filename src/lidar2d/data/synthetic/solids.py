@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -109,9 +110,10 @@ class Builder:
     """Collects solids, boxes, lamps and occupied ground while a town is composed."""
 
     def __init__(self) -> None:
-        self.rows: list[tuple[int, Vector, NDArray[np.float64], Vector, Vector, float, int, int, Paint]] = []
-        self.boxes: list[tuple[float, ...]] = []  # x y z l w h yaw vx vy
+        self.rows: list[tuple[int, Vector, Vector, Vector, Vector, float, int, int, Paint]] = []
         self.box_labels: list[int] = []
+        self.box_yaws: list[float] = []
+        self.box_speeds: list[float] = []
         self.lamps: list[Vector] = []
         self.label = 0
         self.owner = -1
@@ -121,12 +123,12 @@ class Builder:
         """Start a compound of a class at a pose; solids that follow are given relative to it."""
         self.label, self.pose, self.owner = LABEL[name], pose, -1
 
-    def box(self, length: float, width: float, height: float, speed: float = 0.0) -> None:
-        """Give the compound a box on its foot."""
-        x, y, z, yaw = self.pose
-        self.owner = len(self.boxes)
-        self.boxes.append((x, y, z + height / 2, length, width, height, yaw, speed * np.cos(yaw), speed * np.sin(yaw)))
+    def box(self, speed: float = 0.0) -> None:
+        """Let the compound have a bounding box, and a speed along its own x."""
+        self.owner = len(self.box_labels)
         self.box_labels.append(self.label)
+        self.box_yaws.append(self.pose[3])
+        self.box_speeds.append(speed)
 
     def add(
         self,
@@ -143,15 +145,16 @@ class Builder:
     ) -> None:
         """Add a solid: centre and full size in metres, then its turn about y (pitch), x (roll) and z (yaw)."""
         x, y, z, heading = self.pose
-        c, s = np.cos(heading), np.sin(heading)
+        c, s = math.cos(heading), math.sin(heading)
         centre = (x + c * at[0] - s * at[1], y + s * at[0] + c * at[1], z + at[2])
-        axes = _turn(2, heading + yaw) @ _turn(1, pitch) @ _turn(0, roll)
         half = (size[0] / 2, size[1] / 2, size[2] / 2)
-        self.rows.append((int(shape), centre, axes, half, taper, porous, self.label, self.owner, paint))
+        self.rows.append(
+            (int(shape), centre, (heading + yaw, pitch, roll), half, taper, porous, self.label, self.owner, paint)
+        )
 
     def solids(self) -> Solids:
         """Return what was collected, as a table."""
-        shape, centre, axes, half, taper, porous, label, owner, paint = zip(*self.rows, strict=True)
+        shape, centre, turns, half, taper, porous, label, owner, paint = zip(*self.rows, strict=True)
 
         def floats(values: object) -> Floats:
             return np.array(values, dtype=np.float32)
@@ -159,7 +162,7 @@ class Builder:
         return Solids(
             shape=np.array(shape),
             centre=floats(centre),
-            axes=floats(axes),
+            axes=_axes(*np.array(turns).T).astype(np.float32),
             half=floats(half),
             taper=floats(taper),
             porous=floats(porous),
@@ -172,11 +175,36 @@ class Builder:
             detail=floats([p.detail for p in paint]),
         )
 
+    def boxes(self, solids: Solids) -> NDArray[np.float64]:
+        """Return tight boxes (M, 9) x y z l w h yaw vx vy around the compounds that have one, in the town frame."""
+        yaw, speed = np.array(self.box_yaws), np.array(self.box_speeds)
+        low, high = (np.full((len(yaw), 3), bound) for bound in (np.inf, -np.inf))
+        rows = np.flatnonzero(solids.owner >= 0)
+        owner = solids.owner[rows]
+        zero = np.zeros_like(yaw)
+        own = _axes(yaw, zero, zero)[owner]
+        spread = np.matmul(own.transpose(0, 2, 1), solids.axes[rows]) * solids.half[rows, None]
+        round_ = (solids.shape[rows] == Shape.ELLIPSOID)[:, None]
+        reach = np.where(round_, np.sqrt(np.square(spread).sum(-1)), np.abs(spread).sum(-1))
+        middle = np.einsum("pji,pj->pi", own, solids.centre[rows])
+        np.minimum.at(low, owner, middle - reach)
+        np.maximum.at(high, owner, middle + reach)
+        centre = np.einsum("mij,mj->mi", _axes(yaw, zero, zero), (low + high) / 2)
+        velocity = speed[:, None] * np.stack([np.cos(yaw), np.sin(yaw)], axis=-1)
+        turn = np.mod(yaw + np.pi, 2 * np.pi) - np.pi
+        return np.concatenate([centre, high - low, turn[:, None], velocity], axis=1)
 
-def _turn(axis: int, angle: float) -> NDArray[np.float64]:
-    c, s = np.cos(angle), np.sin(angle)
+
+def _axes(yaw: NDArray[np.float64], pitch: NDArray[np.float64], roll: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return rotations (P, 3, 3): about x by roll, then about y by pitch, then about z by yaw."""
+    return _turns(2, yaw) @ _turns(1, pitch) @ _turns(0, roll)
+
+
+def _turns(axis: int, angle: NDArray[np.float64]) -> NDArray[np.float64]:
     i, j = (axis + 1) % 3, (axis + 2) % 3
-    matrix = np.eye(3)
-    matrix[i, i] = matrix[j, j] = c
-    matrix[i, j], matrix[j, i] = -s, s
+    matrix = np.zeros((len(angle), 3, 3))
+    matrix[:, axis, axis] = 1
+    matrix[:, i, i] = matrix[:, j, j] = np.cos(angle)
+    matrix[:, j, i] = np.sin(angle)
+    matrix[:, i, j] = -matrix[:, j, i]
     return matrix
