@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from lidar2d.frame import Pairs
-from lidar2d.nets.encoder import ImageEncoder, PointEncoder, read
+from lidar2d.nets.encoder import ImageEncoder, PointEncoder, read, whole_cells
 from lidar2d.nets.small import SmallConv
 
 
@@ -73,3 +73,13 @@ def test_encoders_are_chosen_by_type_from_a_recipe():
     assert built.points.channels == 8
     with pytest.raises(jsonargparse.ArgumentError):
         parser.parse_args(["--images", "lidar2d.nets.minkunet.MinkUNet"])
+
+
+def test_images_become_whole_cells_and_a_ramp_stays_in_place():
+    ramp = ((torch.arange(101) + 0.5) / 101).expand(1, 3, 75, 101)
+    found = whole_cells(ramp, 8)
+    assert found.shape == (1, 3, 72, 104)
+    expected = (torch.arange(104) + 0.5) / 104
+    torch.testing.assert_close(found[0, 0, 40, 2:-2], expected[2:-2], atol=1e-4, rtol=0)
+    assert whole_cells(found, 8) is found
+    assert whole_cells(ramp[..., :3], 8).shape == (1, 3, 72, 8)

@@ -9,6 +9,7 @@ from lidar2d.nets.small import SmallConv
 def test_a_quarter_of_the_image_comes_out():
     net = SmallConv(width=16, channels=24)
     assert net(torch.rand(2, 3, 112, 208)).shape == (2, 24, 28, 52)
+    assert net(torch.rand(1, 3, 75, 90)).shape == (1, 24, 19, 22)
     assert net.channels == 24
     assert net.stride == 4
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lidar2d.frame import Batch, Pairs
@@ -43,6 +44,17 @@ class ImageEncoder(nn.Module, ABC):
 
         def __call__(self, images: Tensor) -> Tensor:
             """Call :meth:`forward` and its hooks."""
+
+
+def whole_cells(images: Tensor, stride: int) -> Tensor:
+    """Resize images (V, 3, H, W) to the nearest multiples of the stride, so that a map covers them exactly.
+
+    Padding would make the map reach beyond the image, and every read-out drift with it.
+    """
+    size = [max(1, round(pixels / stride)) * stride for pixels in images.shape[-2:]]
+    if list(images.shape[-2:]) == size:
+        return images
+    return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)
 
 
 def read(features: Tensor, pairs: Pairs, image_size: tuple[int, int]) -> Tensor:

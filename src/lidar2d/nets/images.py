@@ -7,11 +7,10 @@ from typing import Any, Literal, Self
 
 import timm
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lidar2d.errors import UsageError, nearest
-from lidar2d.nets.encoder import ImageEncoder
+from lidar2d.nets.encoder import ImageEncoder, whole_cells
 from lidar2d.nets.weights import fill, read_weights
 
 
@@ -72,10 +71,7 @@ class TimmEncoder(ImageEncoder):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return maps (V, channels, h, w) for images (V, 3, H, W), RGB 0..1."""
-        height, width = (max(1, round(size / self.stride)) * self.stride for size in images.shape[-2:])
-        if images.shape[-2:] != (height, width):
-            images = F.interpolate(images, size=(height, width), mode="bilinear", align_corners=False, antialias=True)
-        x = (images - self.get_buffer("_mean")) / self.get_buffer("_std")
+        x = (whole_cells(images, self.stride) - self.get_buffer("_mean")) / self.get_buffer("_std")
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             (features,) = self.backbone.forward_intermediates(
                 x, indices=[self.level], norm=self.norm, output_fmt="NCHW", intermediates_only=True

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lidar2d.nets.encoder import ImageEncoder
+from lidar2d.nets.encoder import ImageEncoder, whole_cells
 from lidar2d.nets.weights import fill, read_weights, shipped
 
 # mean and spread of RGB 0..1 in outdoor photographs, rounded; constants rather than statistics of the batch,
@@ -69,7 +69,7 @@ class SmallConv(ImageEncoder):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return maps (V, channels, H/4, W/4) for images (V, 3, H, W), RGB 0..1."""
-        x = (images - _MEAN) / _SPREAD
+        x = (whole_cells(images, self.stride) - _MEAN) / _SPREAD
         # convolutions and GroupNorm on a CPU are faster with the channels innermost
         x = x.contiguous(memory_format=torch.channels_last)
         quarter = self.quarter(self.stem(x))
