@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import yaml
-from jsonargparse import ArgumentParser, Namespace
-from jsonargparse.typing import NonNegativeInt
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from lidar2d.complaints import explain, nearest_setting
 from lidar2d.errors import UsageError
 
+set_parsing_settings(unset_sentinel=True)  # a null in a recipe is a value, and is checked as one
+
 
 def new_parser(prog: str) -> ArgumentParser:
     """Make an empty parser; use it with :func:`parse`."""
-    return ArgumentParser(prog=prog, exit_on_error=False, add_help=False, print_config=None)
+    return ArgumentParser(prog=prog, exit_on_error=False, add_help=False, allow_abbrev=False, print_config=None)
 
 
 def fit_parser(method: type, data: type, trainer: type) -> ArgumentParser:
@@ -49,7 +50,7 @@ def view_parser() -> ArgumentParser:
     parser = new_parser("lidar2d view")
     _add_split(parser)
     parser.add_argument("--data.image_size", type=tuple[int, int] | None, default=None)
-    parser.add_argument("--index", type=NonNegativeInt, default=0)
+    parser.add_argument("--index", type=int, default=0)
     parser.add_argument("--condition", type=str | None, default=None)
     parser.add_argument("--colour", type=Literal["depth", "class"], default="depth")
     parser.add_argument("--out", type=str, default="view.png")
@@ -107,7 +108,7 @@ def _set_null(parser: ArgumentParser, settings: Namespace, name: str) -> None:
         raise UsageError(f"no setting --{name}; {nearest_setting(name, flags(resolved(parser, settings)), '--')}")
     node[last] = None
     try:
-        parser.validate(settings, skip_unset=False)
+        parser.validate(settings)
     except (TypeError, ValueError):
         raise UsageError(f"--{name}: null is not one of its values") from None
 
@@ -132,7 +133,7 @@ def build(parser: ArgumentParser, settings: Namespace) -> Namespace:
 
 def resolved(parser: ArgumentParser, settings: Namespace) -> dict[str, Any]:
     """Return every setting as plain values: a recipe that gives the same run without a flag."""
-    content: dict[str, Any] = yaml.safe_load(parser.dump(settings, skip_unset=False))
+    content: dict[str, Any] = yaml.safe_load(parser.dump(settings))
     content.pop("config", None)
     return content
 

@@ -139,7 +139,9 @@ def _run(told: words.FitWords, parser: ArgumentParser, settings: Namespace, cont
 
     torch.manual_seed(settings.seed)  # the networks' first weights
     built = arguments.build(parser, settings)
-    run = _run_folder(told, content)
+    joined = os.environ.get(JOINED)
+    run = _run_folder(told, content) if joined is None else Path(joined)
+    os.environ[JOINED] = str(run.resolve())
     try:
         fit(built.method, built.data, built.trainer, settings.seed, run, told.resume, content)
     except KeyboardInterrupt:
@@ -147,27 +149,23 @@ def _run(told: words.FitWords, parser: ArgumentParser, settings: Namespace, cont
             print(f"lidar2d: interrupted; the run is in {run}; go on: lidar2d fit --resume {run}", file=sys.stderr)
         return INTERRUPTED
     finally:
-        os.environ.pop(JOINED, None)
+        if joined is None:
+            del os.environ[JOINED]
     return 0
 
 
 def _run_folder(told: words.FitWords, content: dict[str, Any]) -> Path:
-    """Return the run's folder, the same one in every process of a launch, with its recipe in it."""
-    joined = os.environ.get(JOINED)
-    if joined is not None:
-        return Path(joined)
-    if told.run is None and not told.resume and _process_count() > 1:
+    """Return the run's folder, with its recipe in it.
+
+    Raises:
+        UsageError: if it holds another run, or processes that were launched from outside would each make their own.
+    """
+    if told.run is None and (_process_count() > 1 or not _is_main_process()):
         raise UsageError("processes that were launched from outside cannot agree on a new folder; give --run DIR")
-    if told.resume:
-        assert told.run is not None  # resuming found a folder
-        run = told.run
-    elif _is_main_process():
-        run = runs.make(told.run, told.name or "", content["data"]["card"])
-        runs.save_recipe(run, content)
-    else:
-        assert told.run is not None  # refused above
-        run = told.run
-    os.environ[JOINED] = str(run.resolve())
+    if told.run is not None and (told.resume or not _is_main_process()):
+        return told.run
+    run = runs.make(told.run, told.name or "", content["data"]["card"])
+    runs.save_recipe(run, content)
     return run
 
 
