@@ -75,18 +75,12 @@ def read(features: Tensor, pairs: Pairs, image_size: tuple[int, int]) -> Tensor:
     column, right, across = _neighbours(pairs.pixel[:, 0], width, image_size[1])
     row, below, down = _neighbours(pairs.pixel[:, 1], height, image_size[0])
     first = pairs.view * height
-    corners = (
-        ((first + row) * width + column, (1 - down) * (1 - across)),
-        ((first + row) * width + right, (1 - down) * across),
-        ((first + below) * width + column, down * (1 - across)),
-        ((first + below) * width + right, down * across),
-    )
+    above, under = (first + row) * width, (first + below) * width
+    corners = torch.stack([above + column, above + right, under + column, under + right], dim=1)
+    weights = torch.stack([(1 - down) * (1 - across), (1 - down) * across, down * (1 - across), down * across], dim=1)
     cells = features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])
-    # one gather at a time: the weights need no gradient, so autograd keeps no (P, C) tensor
-    found = features.new_zeros(len(pairs), features.shape[1])
-    for cell, weight in corners:
-        found = found + cells.index_select(0, cell) * weight.to(features.dtype)[:, None]
-    return found
+    # one fused weighted sum: no (P, 4, C) tensor is ever made
+    return F.embedding_bag(corners, cells, mode="sum", per_sample_weights=weights.to(features.dtype))
 
 
 def _neighbours(pixel: Tensor, cells: int, pixels: int) -> tuple[Tensor, Tensor, Tensor]:
