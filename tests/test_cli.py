@@ -218,7 +218,7 @@ def change(path: tuple[str, ...], value: object) -> Callable[[dict[str, Any]], N
         (change(("method", "init_args", "mod"), "mse"), "no setting method.mod; did you mean method.mode?"),
         (change(("method", "init_args", "points", "init_args", "width"), "x"), "method.points.width: expected a whole"),
         (change(("method", "init_args", "anchor", "stepz"), 3), "did you mean method.anchor.steps?"),
-        (change(("datta",), {"root": "x"}), "no setting datta; did you mean data"),
+        (change(("datta",), {"root": "x"}), "no setting datta.root; did you mean data.root?"),
         (change(("data", "batch"), 3), "no setting data.batch; did you mean data.batch_size?"),
     ],
 )
