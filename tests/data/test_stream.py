@@ -48,11 +48,10 @@ def test_groups_are_exhausted_before_they_repeat():
 
 def test_chunks_cover_a_stage_exactly():
     stream = Stream([list(range(5))], [0], batch_size=2, seed=0)
-    chunk = Chunk(stream, total_steps=23, chunk_steps=10, rank=0, world=1)
     batches = []
-    for epoch in range(4):
-        chunk.set_epoch(epoch)
-        assert len(list(chunk)) == len(chunk)
+    chunk = Chunk(stream, total_steps=23, chunk_steps=10, step=lambda: len(batches), rank=0, world=1)
+    for expected in (10, 10, 3, 0):
+        assert len(chunk) == expected
         batches += list(chunk)
     assert batches == [stream.batch(step) for step in range(23)]
 

@@ -29,6 +29,8 @@ class LidarData(LightningDataModule):
         card: name of a data set, or path of a card.
         root: the folder that holds it; the synthetic town needs none.
         split: the frames that train; None is the card's training split.
+        probe: the labelled frames that linear probes are fitted on; None is the card's.
+        test: the labelled frames that probes are judged on; None is the card's.
         batch_size: frames in a step over all devices; the number of devices must divide it.
         image_size: (height, width) that images are resized to; None takes the card's.
         cameras: cameras a training frame shows, drawn anew each time; None shows all.
@@ -42,6 +44,8 @@ class LidarData(LightningDataModule):
         card: str = "synthetic",
         root: str | None = None,
         split: str | None = None,
+        probe: str | None = None,
+        test: str | None = None,
         batch_size: int = 4,
         image_size: tuple[int, int] | None = None,
         cameras: int | None = None,
@@ -53,6 +57,8 @@ class LidarData(LightningDataModule):
         self.card: Card = load_card(card)
         self.root = root
         self.split = split or self.card.train
+        self.probe = probe or self.card.probe
+        self.test = test or self.card.test
         self.batch_size = batch_size
         self.image_size = image_size or self.card.image_size
         self.cameras = cameras
@@ -95,7 +101,7 @@ class LidarData(LightningDataModule):
 
     def prepare(self, progress: bool) -> None:
         """Make once what the splits of this run need, such as the scenes of the synthetic town."""
-        for split in dict.fromkeys(s for s in (self.split, self.card.probe, self.card.test) if s):
+        for split in dict.fromkeys(s for s in (self.split, self.probe, self.test) if s):
             source = self.source(split)
             if isinstance(source, Preparable):
                 source.prepare(workers=os.cpu_count() or 1, progress=progress)
@@ -113,8 +119,9 @@ class LidarData(LightningDataModule):
             UsageError: if the devices do not divide the batch size.
         """
         stream, total_steps, seed = self._stage
-        assert self.trainer is not None  # Lightning sets it before it asks for a loader
-        world, rank = self.trainer.world_size, self.trainer.global_rank
+        trainer = self.trainer
+        assert trainer is not None  # Lightning sets it before it asks for a loader
+        world, rank = trainer.world_size, trainer.global_rank
         if self.batch_size % world:
             nearest = max(world, self.batch_size // world * world)
             raise UsageError(
@@ -125,7 +132,7 @@ class LidarData(LightningDataModule):
         return DataLoader(
             frames,
             batch_size=None,  # a key is a whole batch: frames are packed in the worker
-            sampler=Chunk(stream, total_steps, CHUNK_STEPS, rank, world),
+            sampler=Chunk(stream, total_steps, CHUNK_STEPS, lambda: trainer.global_step, rank, world),
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
             pin_memory=torch.cuda.is_available(),

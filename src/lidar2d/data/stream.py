@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -46,30 +46,36 @@ class Stream:
 
 
 class Chunk(Sampler[list[Key]]):
-    """One process's batches of the current chunk of a stage: what the trainer takes for an epoch.
+    """One process's batches of the next chunk of a stage: what the trainer takes for an epoch.
 
     A run can be resumed where a chunk ends. Passes over the frames are the stream's affair, so chunks are short
     whether there is one frame or there are a million.
+
+    Args:
+        stream: the order of the frames.
+        total_steps: of the stage.
+        chunk_steps: of a chunk; the last one of a stage may be shorter.
+        step: tells how many steps the stage has done, also after a resume.
+        rank: of this process.
+        world: number of processes.
     """
 
-    def __init__(self, stream: Stream, total_steps: int, chunk_steps: int, rank: int, world: int) -> None:
+    def __init__(
+        self, stream: Stream, total_steps: int, chunk_steps: int, step: Callable[[], int], rank: int, world: int
+    ) -> None:
         self.stream = stream
         self.total_steps = total_steps
         self.chunk_steps = chunk_steps
+        self.step = step
         self.rank = rank
         self.world = world
-        self.chunk = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Go to a chunk; the trainer calls this before each, also after a resume."""
-        self.chunk = epoch
 
     def __len__(self) -> int:
-        """Return the steps of the current chunk; the last one of a stage may be shorter."""
-        return max(0, min(self.chunk_steps, self.total_steps - self.chunk * self.chunk_steps))
+        """Return the steps of the chunk that starts now."""
+        return min(self.chunk_steps, self.total_steps - self.step())
 
     def __iter__(self) -> Iterator[list[Key]]:
         """Yield this process's share of each batch."""
-        first = self.chunk * self.chunk_steps
+        first = self.step()
         for step in range(first, first + len(self)):
             yield self.stream.batch(step, self.rank, self.world)

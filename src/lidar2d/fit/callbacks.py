@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 class KeepLast(Checkpoint):
     """Keeps the state to resume from: after a chunk of steps, at most every ``seconds``."""
 
-    def __init__(self, path: Path, seconds: float = 30.0) -> None:
+    def __init__(self, path: Path, seconds: float) -> None:
         self.path = path
         self.seconds = seconds
         self._saved = time.monotonic()

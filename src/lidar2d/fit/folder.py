@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
+from torch import nn
 
 from lidar2d.errors import UsageError
 
@@ -46,6 +48,11 @@ class RunFolder:
         """The weights after the last stage: what the run is for."""
         return self.path / "method.ckpt"
 
+    @property
+    def student(self) -> Path:
+        """The encoder that was taught, alone: what other runs and programs start from."""
+        return self.path / "student.safetensors"
+
     def last(self, stage: str) -> Path:
         """Where an unfinished stage goes on."""
         return self.path / f"{stage}-last.ckpt"
@@ -57,6 +64,11 @@ class RunFolder:
     def save_weights(self, path: Path, state: dict[str, torch.Tensor]) -> None:
         """Write weights."""
         write_atomically(path, lambda unfinished: torch.save({"state_dict": state}, unfinished))
+
+    def save_student(self, encoder: nn.Module) -> None:
+        """Write the weights of one encoder, readable without pickle."""
+        state = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
+        write_atomically(self.student, lambda unfinished: save_file(state, unfinished))
 
     def load_weights(self, path: Path) -> dict[str, torch.Tensor]:
         """Read weights.

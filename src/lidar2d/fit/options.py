@@ -18,6 +18,7 @@ class TrainerOptions:
         strategy: how several devices train together.
         logger: where losses are written beside the run folder's own files.
         progress: show progress bars.
+        save_every: seconds between the states that a killed run goes on from.
         report: judge the features when training ends.
     """
 
@@ -28,4 +29,5 @@ class TrainerOptions:
     strategy: Literal["auto", "ddp"] = "auto"
     logger: Literal["csv", "tensorboard", "wandb", "none"] = "csv"
     progress: bool = True
+    save_every: float = 30.0
     report: bool = True

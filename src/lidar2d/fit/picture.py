@@ -54,7 +54,7 @@ def draw_features(method: Method, begun: Method, data: LidarData, path: Path) ->
 
 def _two_conditions(data: LidarData) -> Batch:
     """Return one scene in a clear and in an adverse condition; the first two frames where there are no twins."""
-    source = data.source(data.card.test or data.split)
+    source = data.source(data.test or data.split)
     scenes: dict[str, dict[str, int]] = {}
     for index, (token, condition) in enumerate(zip(source.tokens, source.conditions, strict=True)):
         scenes.setdefault(token.removesuffix(f"-{condition}"), {})[condition] = index

@@ -26,7 +26,7 @@ def report(
     method.eval(), begun.eval()
     facts: dict[str, Any] = {"losses": losses, "data": data.card.name, "student": method.student}
     tables = [_loss_table(losses)]
-    if data.card.probe and data.card.test:
+    if data.probe and data.test:
         facts["features"] = _judge(method, begun, data, console)
         tables.append(_feature_table(facts["features"], data, method.student))
     path = folder.save_json("report.json", facts)
@@ -58,7 +58,7 @@ def _judge(method: Method, begun: Method, data: LidarData, console: Console) -> 
             return lambda: bars.advance(task)
 
         judged = judge(
-            rows, channels, data.source(card.probe), data.source(card.test), progress, method.student == "images"
+            rows, channels, data.source(data.probe), data.source(data.test), progress, method.student == "images"
         )
     return {name: summarise(result, card) for name, result in judged.items()}
 

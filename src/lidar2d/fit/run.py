@@ -60,10 +60,11 @@ def fit(
         losses[name] = _run_stage(name, method, data, trainer, seed, folder, console)
     if is_first_process():
         folder.save_weights(folder.checkpoint, method.state_dict())
+        folder.save_student(method.images if method.student == "images" else method.points)
         folder.save_json("losses.json", losses)
         if trainer.report:
             report(method, data, folder, losses, console)
-        console.print(f"checkpoint  {folder.checkpoint}", highlight=False)
+        console.print(f"checkpoint  {folder.checkpoint}\nencoder     {folder.student}", highlight=False)
     return folder.checkpoint
 
 
@@ -95,7 +96,7 @@ def _run_stage(
     data.begin(stage.conditions, stage.balance, total, seed)
     history = Losses()
     if total:
-        callbacks = [history, KeepLast(folder.last(name))]
+        callbacks = [history, KeepLast(folder.last(name), options.save_every)]
         if options.progress:
             callbacks.append(Bar(name, total))
         with _quiet_trainer():
@@ -113,7 +114,7 @@ def _run_stage(
                 enable_progress_bar=False,
                 enable_model_summary=False,
                 use_distributed_sampler=False,
-                log_every_n_steps=10,
+                log_every_n_steps=1,
             )
             last = folder.last(name)
             try:

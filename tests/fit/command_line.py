@@ -1,0 +1,41 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import tiny_source
+
+SMALL = [
+    "--method.points.width", "8", "--method.points.columns", "64", "--method.points.hidden", "16",
+    "--method.images.width", "16", "--method.images.weights", "null", "--method.images.channels", "16",
+]  # fmt: skip
+
+
+class CommandLine:
+    """Runs ``lidar2d`` in a process of its own, on the tiny data set."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        (folder / "tiny.yaml").write_text(tiny_source.CARD)
+        here = str(Path(__file__).parent)
+        self.environment = {**os.environ, "PYTHONPATH": here, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+    def start(self, *words: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-m", "lidar2d.cli", *words],
+            cwd=self.folder,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # so that a kill reaches the processes that it starts
+        )
+
+    def run(self, *words: str, status: int = 0) -> str:
+        process = self.start(*words)
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == status, output
+        return output
+
+    def fit(self, method: str, run: str, *words: str, status: int = 0) -> str:
+        return self.run("fit", "--method", method, "--data", "./tiny.yaml", "--run", run, *SMALL, *words, status=status)

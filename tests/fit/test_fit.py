@@ -1,0 +1,73 @@
+import csv
+import json
+import os
+import signal
+import time
+
+import pytest
+import torch
+from command_line import SMALL
+
+METHODS = {
+    "collab": ["--method.align.steps", "60", "--method.anchor.steps", "60", "--data.batch_size", "4"],
+    "ppkt": ["--method.pretrain.steps", "60", "--data.batch_size", "4"],
+}
+
+
+def weights(run):
+    return torch.load(run / "method.ckpt", weights_only=True)["state_dict"]
+
+
+def rows(run, stage):
+    with open(run / "logs" / f"{stage}-0" / "metrics.csv") as file:
+        return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_fit_leaves_everything_a_user_expects(command_line, method):
+    command_line.fit(method, "one", *METHODS[method])
+    run = command_line.folder / "one"
+    names = {path.name for path in run.iterdir()}
+    assert {"recipe.yaml", "method.ckpt", "report.json", "report.txt", "features.png", "losses.json", "logs"} <= names
+    report = json.loads((run / "report.json").read_text())
+    for fell in report["losses"].values():
+        first, last = fell["losses"].get("loss") or next(iter(fell["losses"].values()))
+        assert last < first
+    student = "student" if method == "collab" else "distilled"
+    assert 0 < report["features"][student]["clear_probe"]["miou"]["fog"] <= 100
+    assert "Frozen" in (run / "report.txt").read_text()
+
+
+@pytest.mark.parametrize("after", [0.5, "align", "anchor"])
+def test_a_killed_run_goes_on_to_the_weights_of_one_that_was_not(command_line, after):
+    command_line.fit("collab", "whole", *METHODS["collab"], "--trainer.report", "false")
+    run = command_line.folder / "cut"
+    words = ["--method", "collab", "--data", "./tiny.yaml", "--run", "cut", *METHODS["collab"]]
+
+    process = command_line.start("fit", *words, *SMALL, "--trainer.report", "false", "--trainer.save_every", "0")
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if isinstance(after, float) and (run / "recipe.yaml").exists():
+            time.sleep(after)
+            break
+        if isinstance(after, str) and (run / f"{after}-last.ckpt").exists():
+            break
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    command_line.run("fit", "--resume", "cut")
+    whole, cut = weights(command_line.folder / "whole"), weights(run)
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_two_processes_train_with_the_losses_of_one(command_line, method):
+    words = [*METHODS[method], "--trainer.report", "false", "--trainer.accelerator", "cpu"]
+    command_line.fit(method, "one", *words)
+    command_line.fit(method, "two", *words, "--trainer.devices", "2")
+    stages = ("align", "anchor") if method == "collab" else ("pretrain",)
+    for stage in stages:
+        one, two = rows(command_line.folder / "one", stage), rows(command_line.folder / "two", stage)
+        assert len(one) == len(two) == 60
+        for a, b in zip(one[:5], two[:5], strict=True):
+            assert a == pytest.approx(b, abs=1e-5)
