@@ -370,6 +370,12 @@ def test_names_are_answered_fast_and_without_torch(given: str):
     assert "Traceback" not in done.stderr
 
 
+def test_a_reader_that_stops_listening_is_no_error():
+    command = f"{sys.executable} -u -m lidar2d.cli list methods | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.fixture
 def training(here: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """Let ``fit`` take down what it is asked to do, in place of doing it."""

@@ -99,7 +99,7 @@ def _list(argv: list[str]) -> int:
         return 0
     if len(argv) != 1:
         raise UsageError(f"list takes one word: {', '.join(listing.KINDS)}")
-    print(listing.table(argv[0]))
+    _say(listing.table(argv[0]))
     return 0
 
 
@@ -122,10 +122,10 @@ def _fit(argv: list[str]) -> int:
     content = arguments.resolved(parser, settings)
     if wants_help:
         values = {name: "null" if value is None else value for name, value in arguments.flags(content).items()}
-        print(FIT_HELP, *(f"  --{name:<34} {value}" for name, value in values.items()), sep="\n")
+        _say("\n".join([FIT_HELP, *(f"  --{name:<34} {value}" for name, value in values.items())]))
         return 0
     if "--print_config" in argv:
-        print(yaml.safe_dump(content, sort_keys=False), end="")
+        _say(yaml.safe_dump(content, sort_keys=False).rstrip())
         return 0
     return _run(told, parser, settings, content)
 
@@ -212,6 +212,14 @@ def _view(argv: list[str]) -> int:
     view(card, frame, out, settings.colour)
     print(f"{out}: frame {frame.token}")
     return 0
+
+
+def _say(text: str) -> None:
+    """Print an answer; a reader such as ``head`` may stop listening."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again at its exit
 
 
 def _is_main_process() -> bool:
