@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from lidar2d.data.synthetic.render import Arrays, render
+from lidar2d.errors import DataError
 
 
 @lru_cache(maxsize=1)
@@ -59,8 +60,22 @@ class Cache:
             return False
 
     def make(self, seed: int) -> Arrays:
-        """Make a scene and keep it."""
+        """Make a scene and keep it.
+
+        Raises:
+            DataError: if it cannot be written.
+        """
         arrays = render(seed)
+        try:
+            self._write(seed, arrays)
+        except OSError as error:
+            raise DataError(
+                f"cannot keep the town's scenes in {self.folder}: {error.strerror}\n"
+                "make room there, or set LIDAR2D_CACHE to another folder"
+            ) from error
+        return arrays
+
+    def _write(self, seed: int, arrays: Arrays) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=self.folder, prefix=f".{seed:06d}-", delete=False) as file:
             try:
@@ -70,7 +85,6 @@ class Cache:
             except BaseException:
                 Path(file.name).unlink(missing_ok=True)
                 raise
-        return arrays
 
     def _load(self, seed: int, names: tuple[str, ...]) -> Arrays | None:
         try:

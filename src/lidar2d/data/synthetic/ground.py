@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidar2d.data.synthetic.sensors import Floats, Ints
-from lidar2d.data.synthetic.solids import LABEL
+from lidar2d.data.synthetic.solids import LABEL, Vector
 
 KERB = 0.13  # metres: everything but the road stands this much higher
 ROAD, FLAT, WALK, TERRAIN = (LABEL[n] for n in ("driveable_surface", "other_flat", "sidewalk", "terrain"))
@@ -70,6 +70,21 @@ class Patch:
         v = np.abs(c * dy - s * dx) * np.float32(1 / self.half_width)
         result: NDArray[np.bool_] = (u * u + v * v < 1) if self.rounded else (np.maximum(u, v) < 1)
         return result
+
+
+@dataclass(frozen=True)
+class GroundPaint:
+    """Reflectances of a town's ground."""
+
+    road: Vector
+    walk: Vector
+    flat: Vector
+    terrain: Vector
+    terrain_accent: Vector
+    mark: Vector
+    slab: float  # metres: side of the paving slabs
+    setts: float  # metres: side of the stones on islands and squares
+    infrared: tuple[float, float, float, float]  # road, flat, walk, terrain
 
 
 @dataclass(frozen=True)

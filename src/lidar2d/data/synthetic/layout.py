@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lidar2d.data.synthetic import objects
-from lidar2d.data.synthetic.ground import FLAT, KERB, ROAD, TERRAIN, WALK, Ground, Patch, Street
+from lidar2d.data.synthetic import objects, vehicles
+from lidar2d.data.synthetic.ground import FLAT, ROAD, TERRAIN, WALK, Ground, GroundPaint, Street
 from lidar2d.data.synthetic.objects import Rng, any_colour, varied
-from lidar2d.data.synthetic.solids import Builder, Paint, Pose, Solids, Texture, Vector
+from lidar2d.data.synthetic.site import Site, Taken, ZonePlan
+from lidar2d.data.synthetic.solids import Builder, Paint, Solids, Texture
+from lidar2d.data.synthetic.streets import lay_streets, off_streets, paint_streets
 
 _LEFT = np.pi / 2
-
-
-@dataclass(frozen=True)
-class GroundPaint:
-    """Reflectances of a town's ground."""
-
-    road: Vector
-    walk: Vector
-    flat: Vector
-    terrain: Vector
-    terrain_accent: Vector
-    mark: Vector
-    slab: float  # metres: side of the paving slabs
-    setts: float  # metres: side of the stones on islands and squares
-    infrared: tuple[float, float, float, float]  # road, flat, walk, terrain
 
 
 @dataclass(frozen=True)
@@ -45,87 +31,10 @@ class Layout:
     kind: str
 
 
-class ZonePlan:
-    """The ground's zones on a grid of 0.4 m, for quick questions about single places."""
-
-    def __init__(self, ground: Ground) -> None:
-        self.cell, self.size = 0.4, 400
-        centres = ((np.arange(self.size) + 0.5 - self.size / 2) * self.cell).astype(np.float32)
-        x, y = np.meshgrid(centres, centres, indexing="ij")
-        self.grid = ground.zones(x.ravel(), y.ravel()).reshape(x.shape)
-
-    def zone(self, x: float, y: float) -> int:
-        """Return the class at a place."""
-        i, j = (min(max(int(v / self.cell + self.size / 2), 0), self.size - 1) for v in (x, y))
-        return int(self.grid[i, j])
-
-    def height(self, x: float, y: float) -> float:
-        """Return the ground's height at a place, in metres."""
-        return 0.0 if self.zone(x, y) == ROAD else KERB
-
-
-class Taken:
-    """Ground on which something stands: a list of discs."""
-
-    def __init__(self) -> None:
-        self.discs = np.zeros((4096, 3))
-        self.count = 0
-
-    def add(self, x: float, y: float, radius: float) -> None:
-        """Take a disc."""
-        if self.count == len(self.discs):
-            self.discs = np.concatenate([self.discs, np.zeros_like(self.discs)])
-        self.discs[self.count] = x, y, radius
-        self.count += 1
-
-    def claim(self, places: list[tuple[float, float]], radius: float) -> bool:
-        """Take discs of one radius, if all of them are free."""
-        known = self.discs[: self.count]
-        reach = np.square(known[:, 2] + radius)
-        for x, y in places:
-            if (np.square(known[:, 0] - x) + np.square(known[:, 1] - y) < reach).any():
-                return False
-        for x, y in places:
-            self.add(x, y, radius)
-        return True
-
-
-@dataclass
-class _Site:
-    """A town under construction."""
-
-    b: Builder
-    rng: Rng
-    ground: Ground
-    plan: ZonePlan
-    taken: Taken
-    leaf: Vector
-    bare: float
-    conifers: float
-    kind: str
-
-    def free(self, x: float, y: float, yaw: float, length: float, width: float) -> bool:
-        """Claim a rectangle, if nothing stands on it."""
-        radius = width / 2
-        count = max(1, math.ceil(length / max(width, 0.5)))
-        steps = [(i - (count - 1) / 2) * (length / count) for i in range(count)]
-        places = [(x + s * math.cos(yaw), y + s * math.sin(yaw)) for s in steps]
-        return self.taken.claim(places, radius)
-
-    def pose(self, street: Street, along: float, lateral: float, turn: float = 0.0) -> Pose:
-        """Return a pose on the ground beside a place of a street."""
-        x, y, yaw = street.at(along, lateral)
-        return (x, y, self.plan.height(x, y), yaw + turn)
-
-    def on(self, x: float, y: float, *zones: int) -> bool:
-        """Tell whether a place is in one of the zones."""
-        return self.plan.zone(x, y) in zones
-
-
 def compose(rng: Rng) -> Layout:
     """Compose a town around the car, which stands at the origin and looks along x."""
     kind = str(rng.choice(["straight", "junction", "square", "homes", "works"], p=[0.2, 0.3, 0.15, 0.2, 0.15]))
-    ground = _ground(rng, kind)
+    ground = lay_streets(rng, kind)
     hue = rng.random()
     leaf = (
         varied(rng, (0.07, 0.16, 0.04), 0.35)
@@ -134,7 +43,7 @@ def compose(rng: Rng) -> Layout:
         if hue < 0.75
         else varied(rng, (0.18, 0.15, 0.1), 0.5)
     )
-    site = _Site(
+    site = Site(
         Builder(), rng, ground, ZonePlan(ground), Taken(), leaf,
         float(rng.uniform(0.15, 0.6)), float(rng.random() < 0.25) * 0.6, kind,
     )  # fmt: skip
@@ -149,7 +58,7 @@ def compose(rng: Rng) -> Layout:
     solids = b.solids()
     return Layout(
         ground=ground,
-        paint=_ground_paint(rng),
+        paint=paint_streets(rng),
         solids=solids,
         boxes=b.boxes(solids),
         box_labels=np.array(b.box_labels, dtype=np.int64),
@@ -158,108 +67,7 @@ def compose(rng: Rng) -> Layout:
     )
 
 
-def _ground_paint(rng: Rng) -> GroundPaint:
-    def grey(low: float, high: float) -> Vector:
-        value = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-        return varied(rng, (value, value, value), 0.25)
-
-    soils: tuple[Vector, ...] = (
-        (0.08, 0.17, 0.04),
-        (0.25, 0.2, 0.08),
-        (0.16, 0.1, 0.06),
-        (0.38, 0.31, 0.2),
-        (0.2, 0.2, 0.19),
-    )
-    terrain = varied(rng, soils[rng.choice(5, p=[0.4, 0.18, 0.16, 0.14, 0.12])], 0.3)
-    tiles: tuple[Vector, ...] = ((0.3, 0.14, 0.1), (0.3, 0.29, 0.27), (0.12, 0.12, 0.13), (0.35, 0.28, 0.18))
-    return GroundPaint(
-        road=grey(0.06, 0.34),
-        walk=varied(rng, tiles[rng.integers(4)], 0.3) if rng.random() < 0.4 else grey(0.1, 0.45),
-        flat=varied(rng, tiles[rng.integers(4)], 0.35) if rng.random() < 0.7 else grey(0.08, 0.4),
-        terrain=terrain,
-        terrain_accent=varied(rng, terrain, 0.5),
-        mark=(0.75, 0.6, 0.1) if rng.random() < 0.15 else (0.75, 0.75, 0.75),
-        slab=float(rng.uniform(0.5, 1.2)),
-        setts=float(rng.uniform(0.3, 0.6)),
-        infrared=(rng.uniform(0.1, 0.24), rng.uniform(0.2, 0.4), rng.uniform(0.22, 0.42), rng.uniform(0.3, 0.6)),
-    )
-
-
-def _ground(rng: Rng, kind: str) -> Ground:
-    wide = kind in ("square", "works") or rng.random() < 0.4
-    lanes = int(rng.choice([4, 5, 6] if wide and rng.random() < 0.6 else [2, 2, 3]))
-    lane = rng.uniform(3.0, 3.7)
-    median = float(rng.uniform(0.8, 2.2)) if lanes >= 4 and rng.random() < 0.65 else 0.0
-    parking = 2.3 if rng.random() < 0.6 else 0.6
-    half = lanes * lane / 2 + parking + median
-    crossing = rng.uniform(8, 28) * (1 if rng.random() < 0.75 else -1)
-    yaw = float(np.clip(rng.normal(0, 0.1), -0.3, 0.3))
-    turning = kind == "junction" and rng.random() < 0.3
-    if turning:
-        yaw += rng.choice([-1, 1]) * rng.uniform(0.3, 0.9)
-        crossing = rng.uniform(4, 10)
-    second = rng.uniform(3.4, 8.0)
-    crossings = (crossing - second - 3.0, crossing + second + 3.0) if kind in ("junction", "square") else (crossing,)
-    if kind not in ("junction", "square") and rng.random() < 0.5:
-        crossings = ()
-    own_lane = -(median + (rng.integers(lanes // 2) + 0.5) * lane)
-    main = Street(
-        yaw=yaw,
-        shift=float(-own_lane),
-        bend=0.0 if kind == "junction" else float(rng.normal(0, 0.003)),
-        half_width=half,
-        lanes=lanes if rng.random() < 0.85 else 0,
-        median=median,
-        verge=float(rng.uniform(1.0, 3.0)) if rng.random() < (0.65 if kind == "homes" else 0.4) else 0.0,
-        walk=float(rng.uniform(1.6, 4.5)),
-        crossings=tuple(float(c) for c in crossings),
-    )  # the street runs to the left of the car: the car drives on its right half
-    streets = [main]
-    if kind in ("junction", "square"):
-        x, y, _ = main.at(crossing, 0.0)
-        cross = yaw + _LEFT + rng.normal(0, 0.12)
-        shift = -np.sin(cross) * x + np.cos(cross) * y
-        origin = np.cos(cross) * x + np.sin(cross) * y
-        streets.append(
-            Street(
-                yaw=float(cross),
-                shift=float(shift),
-                bend=0.0,
-                half_width=float(second),
-                lanes=2 if second < 6 else 4,
-                median=0.0,
-                verge=main.verge,
-                walk=float(rng.uniform(1.6, 4.0)),
-                crossings=(float(origin - half - 3.0), float(origin + half + 3.0)),
-            )
-        )
-    patches = _patches(rng, kind, main)
-    outside = {"square": FLAT, "homes": TERRAIN, "works": TERRAIN}.get(kind, int(rng.choice([WALK, TERRAIN, FLAT])))
-    return Ground(tuple(streets), patches, outside)
-
-
-def _patches(rng: Rng, kind: str, main: Street) -> tuple[Patch, ...]:
-    patches = []
-    for _ in range(rng.integers(1, 5)):
-        along, side = rng.uniform(-30, 35), rng.choice([-1, 1])
-        x, y, yaw = main.at(along, side * (main.edge + rng.uniform(0, 8)))
-        zone = int(rng.choice([FLAT, TERRAIN, ROAD, FLAT]))
-        patches.append(
-            Patch(x, y, yaw, rng.uniform(4, 12), rng.uniform(2.5, 8), zone, bool(rng.random() < 0.4), over_road=False)
-        )
-    if kind in ("junction", "square") or rng.random() < 0.5:
-        for _ in range(rng.integers(1, 4)):
-            side, along = rng.choice([-1, 1]), float(rng.choice([-1, 1]) * rng.uniform(6, 24))
-            x, y, yaw = main.at(along, side * (main.half_width - rng.uniform(0.5, 1.5)))
-            patches.append(
-                Patch(
-                    x, y, yaw, rng.uniform(2, 7), rng.uniform(0.8, 1.8), FLAT, bool(rng.random() < 0.6), over_road=True
-                )
-            )
-    return tuple(patches)
-
-
-def _spot(site: _Site, near: float = 6.0, far: float = 26.0) -> tuple[Street, float]:
+def _spot(site: Site, near: float = 6.0, far: float = 26.0) -> tuple[Street, float]:
     """Pick a street and a place along it not far from the car."""
     street = site.ground.streets[site.rng.integers(len(site.ground.streets))]
     x0 = np.cos(street.yaw) * 0.0
@@ -267,14 +75,14 @@ def _spot(site: _Site, near: float = 6.0, far: float = 26.0) -> tuple[Street, fl
     return street, float(x0 + side * site.rng.uniform(near, far))
 
 
-def _long_tail(site: _Site) -> None:
+def _long_tail(site: Site) -> None:
     """Place the rare classes first, near enough to be seen, so that every town has several of them."""
     rng = site.rng
     big: tuple[tuple[Callable[..., None], float, float], ...] = (
-        (objects.bus, 12.0, 0.42),
-        (objects.trailer, 12.0, 0.42),
-        (objects.construction_vehicle, 7.5, 0.45),
-        (objects.truck, 9.5, 0.6),
+        (vehicles.bus, 12.0, 0.42),
+        (vehicles.trailer, 12.0, 0.55),
+        (vehicles.construction_vehicle, 7.5, 0.55),
+        (vehicles.truck, 9.5, 0.6),
     )
     for make, length, chance in big:
         for _ in range(int(rng.random() < chance) + int(rng.random() < 0.15)):
@@ -283,25 +91,26 @@ def _long_tail(site: _Site) -> None:
                 side = rng.choice([-1, 1])
                 kerbside = rng.random() < 0.7
                 off = street.half_width - 1.5 if kerbside else street.half_width * 0.45
-                if make is objects.construction_vehicle and rng.random() < 0.5:
+                if make is vehicles.construction_vehicle and rng.random() < 0.5:
                     off = street.edge + 3.0
                 pose = site.pose(street, along, side * off, 0.0 if side < 0 else np.pi)
                 turn = rng.uniform(-0.1, 0.1)
                 if site.free(pose[0], pose[1], pose[3], length, 3.0):
                     speed = (
                         0.0
-                        if kerbside or make in (objects.trailer, objects.construction_vehicle)
+                        if kerbside or make in (vehicles.trailer, vehicles.construction_vehicle)
                         else rng.uniform(0, 9)
                     )
                     make(site.b, rng, (pose[0], pose[1], pose[2], pose[3] + turn), speed)
                     break
-    if rng.random() < 0.6:
-        _works(site)
-    for make, chance in ((objects.bicycle, 0.6), (objects.motorcycle, 0.55)):
+    for chance in (0.7, 0.3):
+        if rng.random() < chance:
+            _works(site)
+    for make, chance in ((vehicles.bicycle, 0.6), (vehicles.motorcycle, 0.65)):
         if rng.random() < chance:
             _rack(site, make)
     for _ in range(rng.integers(0, 3)):
-        make = objects.bicycle if rng.random() < 0.5 else objects.motorcycle
+        make = vehicles.bicycle if rng.random() < 0.5 else vehicles.motorcycle
         street, along = _spot(site, 5, 20)
         side = rng.choice([-1, 1])
         pose = site.pose(street, along, side * (street.half_width - 2.6), 0.0 if side < 0 else np.pi)
@@ -309,7 +118,7 @@ def _long_tail(site: _Site) -> None:
             make(site.b, rng, pose, rng.uniform(2, 8))
 
 
-def _rack(site: _Site, make: Callable[..., None]) -> None:
+def _rack(site: Site, make: Callable[..., None]) -> None:
     rng = site.rng
     street, along = _spot(site, 3, 13)
     side = rng.choice([-1, 1])
@@ -321,10 +130,10 @@ def _rack(site: _Site, make: Callable[..., None]) -> None:
             make(site.b, rng, pose)
 
 
-def _works(site: _Site) -> None:
+def _works(site: Site) -> None:
     """Close a piece of the road with barriers and cones."""
     rng = site.rng
-    street, along = _spot(site, 4, 16)
+    street, along = _spot(site, 3, 13)
     side = rng.choice([-1, 1])
     off = side * (street.half_width - rng.uniform(1.0, 3.2))
     kind = int(rng.random() < 0.5)
@@ -335,7 +144,7 @@ def _works(site: _Site) -> None:
     for i in range(rng.integers(3, 9)):
         pose = site.pose(street, along + 2.1 * i, off)
         if site.free(pose[0], pose[1], pose[3], 1.9, 0.6):
-            objects.barrier(site.b, rng, pose, paint, kind)
+            objects.barrier(site.b, pose, paint, kind)
     cone = Paint(Texture.STRIPES, any_colour(rng, 0.3, 0.8, 1.2), (0.8, 0.8, 0.8), 0.6, (0.3, 0, 1, 0))
     count = rng.integers(4, 10)
     for i in range(count):
@@ -345,7 +154,7 @@ def _works(site: _Site) -> None:
             objects.traffic_cone(site.b, rng, pose, cone)
 
 
-def _traffic(site: _Site, street: Street) -> None:
+def _traffic(site: Site, street: Street) -> None:
     rng = site.rng
     parked = rng.uniform(0.15, 0.85)
     for side in (-1, 1):
@@ -358,7 +167,7 @@ def _traffic(site: _Site, street: Street) -> None:
             if rng.random() < 0.15:
                 pose = (*pose[:3], pose[3] + np.pi)
             if site.on(pose[0], pose[1], ROAD) and site.free(pose[0], pose[1], pose[3], 4.8, 2.0):
-                objects.car(site.b, rng, pose)
+                vehicles.car(site.b, rng, pose)
     lane = (street.half_width - street.median) / max(1, round((street.half_width - street.median) / 3.4))
     for side in (-1, 1):
         place = street.median + lane / 2
@@ -366,15 +175,15 @@ def _traffic(site: _Site, street: Street) -> None:
             along = -40.0 + rng.uniform(0, 25)
             while along < 60:
                 pose = site.pose(street, along, side * place, 0.0 if side < 0 else np.pi)
-                make = objects.car if rng.random() < 0.9 else objects.truck
-                length = 4.8 if make is objects.car else 10.5
+                make = vehicles.car if rng.random() < 0.9 else vehicles.truck
+                length = 4.8 if make is vehicles.car else 10.5
                 if site.on(pose[0], pose[1], ROAD) and site.free(pose[0], pose[1], pose[3], length, 2.4):
                     make(site.b, rng, pose, rng.uniform(0, 12))
                 along += rng.uniform(9, 45)
             place += lane
 
 
-def _kerbside(site: _Site, street: Street) -> None:
+def _kerbside(site: Site, street: Street) -> None:
     rng = site.rng
     spacing = rng.uniform(6, 16)
     trees, lamps = rng.random() < 0.65, rng.uniform(18, 30)
@@ -410,7 +219,7 @@ def _kerbside(site: _Site, street: Street) -> None:
                 objects.pedestrian(site.b, rng, pose, rng.uniform(0.8, 1.6))
 
 
-def _frontage(site: _Site, street: Street) -> None:
+def _frontage(site: Site, street: Street) -> None:
     """Line both sides of a street with houses, gardens, fences and greenery."""
     rng = site.rng
     setback = {"homes": rng.uniform(3, 9), "square": rng.uniform(5, 14), "works": rng.uniform(4, 15)}.get(
@@ -427,7 +236,7 @@ def _frontage(site: _Site, street: Street) -> None:
             lateral = side * (street.edge + setback + rng.uniform(0, 1.2) + depth / 2)
             middle = along + length / 2
             pose = site.pose(street, middle, lateral, 0.0 if side > 0 else np.pi)
-            if rng.random() < density and _off_streets(site.ground, pose, length, depth):
+            if rng.random() < density and off_streets(site.ground, pose, length, depth):
                 for u in np.arange(-length / 2, length / 2, 3.0):
                     for v in np.arange(-depth / 2, depth / 2 + 1, 3.0):
                         c, s = np.cos(pose[3]), np.sin(pose[3])
@@ -437,7 +246,7 @@ def _frontage(site: _Site, street: Street) -> None:
                 _green(site, street, side, along, length)
             if setback > 2.5 and rng.random() < 0.5:
                 line = site.pose(street, middle, side * (street.edge + 0.4))
-                if _off_streets(site.ground, line, length, 0.4):
+                if off_streets(site.ground, line, length, 0.4):
                     hedge = rng.random() < 0.5
                     clear = site.free(line[0], line[1], line[3], length * 0.8, 0.5)
                     if clear and hedge:
@@ -449,7 +258,7 @@ def _frontage(site: _Site, street: Street) -> None:
             along += length + (rng.uniform(1, 6) if site.kind == "homes" else rng.choice([0.1, 0.1, rng.uniform(2, 9)]))
 
 
-def _green(site: _Site, street: Street, side: int, along: float, length: float, deep: float = 12.0) -> None:
+def _green(site: Site, street: Street, side: int, along: float, length: float, deep: float = 12.0) -> None:
     rng = site.rng
     for _ in range(rng.poisson(0.16 * length if deep > 10 else 0.1 * length)):
         pose = site.pose(street, along + rng.uniform(0, length), side * (street.edge + rng.uniform(0.8, deep)))
@@ -459,17 +268,3 @@ def _green(site: _Site, street: Street, side: int, along: float, length: float, 
             objects.bush(site.b, rng, pose, site.leaf)
         else:
             objects.tree(site.b, rng, pose, site.leaf, site.bare, rng.random() < site.conifers)
-
-
-def _off_streets(ground: Ground, pose: Pose, length: float, depth: float) -> bool:
-    """Tell whether a rectangle keeps off every street and its sidewalks, and off the car."""
-    u, v = np.meshgrid(np.linspace(-length / 2, length / 2, 5), np.linspace(-depth / 2, depth / 2, 4))
-    c, s = np.cos(pose[3]), np.sin(pose[3])
-    x, y = (pose[0] + c * u - s * v).astype(np.float32), (pose[1] + s * u + c * v).astype(np.float32)
-    if np.hypot(x, y).min() < 6:
-        return False
-    for street in ground.streets:
-        _, lateral = street.along_lateral(x, y)
-        if (np.abs(lateral) < street.edge).any():
-            return False
-    return True

@@ -53,7 +53,7 @@ def returns(sweep: Sweep, luck: Floats, condition: str, severity: float, rng: Rn
     signal = signal * np.square(_HALF_SEEN / np.maximum(sweep.reach, 1.0))
     lost, ghosts, farthest = 0.0, 0.0, 10.0
     if condition == "fog":
-        # half of visible light's extinction: the detector gates out what scatters back from near
+        # there and back, at half of visible light's extinction: such sensors keep the strongest of several echoes
         through = np.exp(-3.912 / fog_visibility(severity) * sweep.reach)
         signal, bright = signal * through, bright * np.sqrt(through)
         lost, ghosts, farthest = 0.02, 0.004 + 0.02 * severity, 12.0
@@ -77,4 +77,5 @@ def _air(sweep: Sweep, share: float, farthest: float, rng: Rng) -> Floats:
     chosen, reach = chosen[reach < sweep.reach[chosen]], reach[reach < sweep.reach[chosen]]
     intensity = rng.uniform(0.0, 0.08, len(chosen))
     xyz = lidar_rays()[:, sweep.ray[chosen]] * reach
-    return np.concatenate([xyz, intensity[None]]).T.astype(np.float32)
+    rows: Floats = np.concatenate([xyz, intensity[None]]).T.astype(np.float32)
+    return rows

@@ -10,7 +10,7 @@ from lidar2d.data.synthetic.sensors import Floats, Pinholes, look
 from lidar2d.data.synthetic.solids import Solids
 
 _FAR = 700.0  # metres: the sun's rays are as good as parallel from here
-_BIAS = 0.35  # metres: a surface does not shade itself
+_BIAS = 0.25  # metres: half a cell of the map on a steep surface
 
 
 def shadow_camera(towards: NDArray[np.float64], metres: float, shape: tuple[int, int]) -> Pinholes:
@@ -23,11 +23,13 @@ def shadow_camera(towards: NDArray[np.float64], metres: float, shape: tuple[int,
     )
 
 
-def reached(solids: Solids, towards: NDArray[np.float64], xyz: Floats, metres: float, shape: tuple[int, int]) -> Floats:
+def reached(
+    solids: Solids, towards: NDArray[np.float64], places: Floats, metres: float, shape: tuple[int, int]
+) -> Floats:
     """Return which places (3, N) are lit from a direction, 0 or 1; beyond the map everything is lit."""
     sun = shadow_camera(towards, metres, shape)
     first = cast(solids, camera_windows(solids, sun), sun.rays(), sun.origin).reach
-    x, y, z = sun.rotation[0] @ xyz - (sun.rotation[0] @ sun.origin[0])[:, None]
+    x, y, z = sun.rotation[0] @ places - (sun.rotation[0] @ sun.origin[0])[:, None]
     scale = sun.focal[0] / z
     x *= scale
     y *= scale
@@ -48,7 +50,8 @@ def headlights(xyz: Floats, normal: Floats) -> Floats:
     side, up = y / distance, z / distance
     pattern = ahead * np.exp(-np.square(side) * 4.5 - np.square(np.maximum(up - 0.02, 0)) * 160)
     facing = -(x * normal[0] + y * normal[1] + z * normal[2]) / distance
-    return pattern * np.maximum(facing, 0.0) * (260 / square)
+    light: Floats = pattern * np.maximum(facing, 0.0) * (260 / square)
+    return light
 
 
 def lamplight(xyz: Floats, normal: Floats, lamps: Floats) -> Floats:

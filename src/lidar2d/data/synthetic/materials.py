@@ -9,8 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lidar2d.data.synthetic.ground import FLAT, ROAD, TERRAIN, WALK, Ground
-from lidar2d.data.synthetic.layout import GroundPaint
+from lidar2d.data.synthetic.ground import FLAT, ROAD, TERRAIN, WALK, Ground, GroundPaint
 from lidar2d.data.synthetic.noise import grain, toss
 from lidar2d.data.synthetic.raycast import Surface
 from lidar2d.data.synthetic.sensors import Floats, Ints
@@ -85,8 +84,8 @@ def paint_ground(ground: Ground, paint: GroundPaint, zone: Ints, xy: Floats, foo
         colour[c, rows] += patchy * (paint.terrain_accent[c] - colour[c, rows])
     blades = grain(x[rows], 0.4 * y[rows], footprint[rows], 0.09)
     gain[rows] = 1 + 0.34 * blades + 0.16 * grain(x[rows], y[rows], footprint[rows], 0.5)
-    colour *= np.clip(gain, 0.15, 2.2)
-    return colour
+    painted: Floats = colour * np.clip(gain, 0.15, 2.2)
+    return painted
 
 
 def paint_solids(
@@ -125,8 +124,8 @@ class _Spot:
         self.half = solids.half[solid].T
         self.accent = np.ascontiguousarray(solids.accent[solid].T)
         self.detail = np.ascontiguousarray(solids.detail[solid].T)
-        self.u = np.where(self.face == 0, self.local[1], self.local[0])  # along the face
-        self.v = np.where(self.face == 2, self.local[1], self.local[2])  # up the face
+        self.u: Floats = np.where(self.face == 0, self.local[1], self.local[0])  # along the face
+        self.v: Floats = np.where(self.face == 2, self.local[1], self.local[2])  # up the face
         self.mirror = np.zeros(len(solid), np.float32)
         self.glow = np.zeros((3, len(solid)), np.float32)
 
@@ -260,7 +259,7 @@ def _stripes(s: _Spot) -> None:
 
 
 def _cloth(s: _Spot) -> None:
-    folds = grain(s.u * 2, s.v, s.footprint, 0.1, 0.5)
+    folds = grain(2.0 * s.u, s.v, s.footprint, 0.1, 0.5)
     s.colour *= 1 + 0.16 * folds
     s.mix(((s.detail[1] > 0.6) & (np.abs(s.local[2]) < 0.05)) * 0.8, s.accent)
 
@@ -271,7 +270,7 @@ def _slats(s: _Spot) -> None:
     tone = toss(s.u / period, s.solid.astype(np.float32)) - 0.5
     keep = _fade(period, s.footprint)
     s.mix(gap * keep * 0.85, s.accent)
-    s.colour *= 1 + 0.4 * tone * keep + 0.1 * grain(s.u * 3, s.v * 0.5, s.footprint, 0.1)
+    s.colour *= 1 + 0.4 * tone * keep + 0.1 * grain(3.0 * s.u, 0.5 * s.v, s.footprint, 0.1)
 
 
 def _ribs(s: _Spot) -> None:

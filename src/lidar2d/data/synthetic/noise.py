@@ -20,7 +20,8 @@ def tile(slope: float, seed: int = 0) -> Floats:
     rate = np.hypot(np.fft.fftfreq(SIZE)[:, None], np.fft.rfftfreq(SIZE)[None]) * SIZE
     rate[0, 0] = np.inf
     smooth = np.fft.irfft2(np.fft.rfft2(white) * rate**-slope, s=(SIZE, SIZE))
-    return (smooth / smooth.std()).astype(np.float32)
+    even: Floats = (smooth / smooth.std()).astype(np.float32)
+    return even
 
 
 @lru_cache(maxsize=1)

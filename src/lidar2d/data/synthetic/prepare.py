@@ -1,7 +1,7 @@
 """Makes many scenes at once, in processes of their own, and says how far it is.
 
-The processes are plain Python programs, not children of :mod:`multiprocessing`: they load no torch, inherit no locks, and work
-from a notebook or from a script without a ``__main__`` guard.
+The processes are plain Python programs, not children of :mod:`multiprocessing`: they load no torch, inherit no locks,
+and work from a notebook or from a script without a ``__main__`` guard.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from pathlib import Path
 
 from lidar2d.data.synthetic.cache import Cache
 from lidar2d.errors import DataError
+
+_FAULT = "cannot go on: "  # how a worker marks an error that is meant for the user
 
 
 def prepare(cache: Cache, seeds: list[int], workers: int, progress: bool) -> None:
@@ -62,7 +64,7 @@ def _together(cache: Cache, seeds: list[int], workers: int) -> Iterator[int]:
             done.put(int(line))
         fault = process.stderr.read().strip()
         if process.wait() != 0:
-            done.put(fault.splitlines()[-1] if fault else f"a worker ended with status {process.returncode}")
+            done.put(fault.removeprefix(_FAULT) if fault.startswith(_FAULT) else f"a worker failed: {fault[-500:]}")
 
     try:
         for first in range(workers):
@@ -75,7 +77,7 @@ def _together(cache: Cache, seeds: list[int], workers: int) -> Iterator[int]:
         for _ in seeds:
             found = done.get()
             if isinstance(found, str):
-                raise DataError(f"the town's scenes could not be made in {cache.folder}: {found}")
+                raise DataError(found)
             yield found
     finally:
         for process in running:
@@ -85,9 +87,12 @@ def _together(cache: Cache, seeds: list[int], workers: int) -> Iterator[int]:
 
 def _work(root: str, *seeds: str) -> None:
     cache = Cache(Path(root))
-    for seed in seeds:
-        cache.make(int(seed))
-        print(seed, flush=True)
+    try:
+        for seed in seeds:
+            cache.make(int(seed))
+            print(seed, flush=True)
+    except DataError as error:
+        sys.exit(f"{_FAULT}{error}")
 
 
 if __name__ == "__main__":

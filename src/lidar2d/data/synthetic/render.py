@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lidar2d.data.synthetic.camera import CAMERA, VIEWS
+from lidar2d.data.synthetic.camera import CAMERA
+from lidar2d.data.synthetic.exposure import VIEWS
 from lidar2d.data.synthetic.layout import compose
 from lidar2d.data.synthetic.lidar import measure, returns
 from lidar2d.data.synthetic.scene import scan, see

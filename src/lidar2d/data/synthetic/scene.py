@@ -35,20 +35,22 @@ class View:
     layout: Layout
     rays: Floats  # (3, N) of unit length along the optical axis
     depth: Floats  # (N,) metres along the optical axis, 0 = sky
+    stretch: Floats  # (N,) length of the rays
     distance: Floats  # (N,) metres along the ray, inf = sky
     xyz: Floats  # (3, N) town frame; the car's own place where there is sky
     normal: Floats  # (3, N) unit, 0 where there is sky
     labels: Ints  # (N,) -1 = sky
     solid: Ints  # (N,) -1 = ground or sky
     albedo: Floats  # (3, N) linear reflectance
-    mirror: Floats  # (N,) 0..1
+    mirror: Floats  # (N,) share of the sky's light that glass and paint mirror
     glow: Floats  # (3, N) light given off at night
     open_sky: Floats  # (N,) share of the sky's light that arrives
 
     @property
     def sky(self) -> NDArray[np.bool_]:
         """Which pixels see no surface."""
-        return self.depth == 0
+        empty: NDArray[np.bool_] = self.depth == 0
+        return empty
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def see(layout: Layout) -> View:
     xyz = origins + rays * depth
     stretch = np.sqrt(np.square(rays).sum(0))
     distance = np.where(seen, depth * stretch, np.float32(np.inf))
-    footprint = depth / np.repeat(rig.focal, PER_VIEW)
+    footprint = (depth / np.repeat(rig.focal, PER_VIEW)).astype(np.float32)
 
     albedo, normal, glow = (np.zeros((3, n), np.float32) for _ in range(3))
     mirror = np.zeros(n, np.float32)
@@ -102,10 +104,15 @@ def see(layout: Layout) -> View:
     at = surface(solids, solid[body], xyz[:, body])
     normal[:, body] = at.normal
     albedo[:, body], mirror[body], glow[:, body] = paint_solids(solids, solid[body], at, footprint[body], xyz[:, body])
+    shiny = body[mirror[body] > 0]
+    facing = (rays[:, shiny] * normal[:, shiny]).sum(0)
+    up = (rays[2, shiny] - 2 * facing * normal[2, shiny]) / stretch[shiny]  # of the mirrored ray
+    mirror[shiny] *= 0.06 + 0.45 * np.clip(up * 1.6 + 0.2, 0, 1)
     zenith = np.array([0.02, 0.015, 1.0]) / np.linalg.norm([0.02, 0.015, 1.0])
-    covered = light.reached(solids, zenith, xyz, 60.0, (150, 150))
+    # asked half a metre off each surface, which would shade itself otherwise
+    covered = light.reached(solids, zenith, xyz + np.float32(0.5) * normal, 60.0, (150, 150))
     open_sky = (0.35 + 0.65 * covered) * (0.62 + 0.38 * normal[2])
-    return View(layout, rays, depth, distance, xyz, normal, labels, solid, albedo, mirror, glow, open_sky)
+    return View(layout, rays, depth, stretch, distance, xyz, normal, labels, solid, albedo, mirror, glow, open_sky)
 
 
 def scan(layout: Layout) -> Sweep:
@@ -143,4 +150,5 @@ def _panes(layout: Layout, solid: Ints, local: Floats, face: Ints) -> NDArray[np
     texture, half = solids.texture[solid], solids.half[solid, 2]
     cabin = (texture == Texture.CABIN) & (face != 2) & (local[2] < 0.75 * half)
     band = (texture == Texture.COACH) & (face != 2) & (local[2] > -0.05 * half) & (local[2] < 0.6 * half)
-    return cabin | band
+    panes: NDArray[np.bool_] = cabin | band
+    return panes

@@ -17,7 +17,7 @@ Ints = NDArray[np.int64]
 CAMERAS = ("CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_RIGHT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_FRONT_LEFT")
 HEIGHT, WIDTH = 112, 208  # pixels
 MOUNT = 1.84  # metres: the LiDAR above the road
-BEAMS, STEPS = 32, 1000  # rings, and firings a turn
+BEAMS, STEPS = 32, 720  # rings, and firings a turn
 ELEVATION = (-30.67, 10.67)  # degrees
 MAX_RANGE = 80.0  # metres
 

@@ -88,7 +88,8 @@ class Solids:
         """Return the corners (P, 8, 3) of each solid's own box."""
         signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=np.float32)
         local = signs[None] * self.half[:, None]
-        return self.centre[:, None] + np.matmul(local, self.axes.transpose(0, 2, 1))
+        corners: Floats = self.centre[:, None] + np.matmul(local, self.axes.transpose(0, 2, 1))
+        return corners
 
     def unit_from_town(self) -> Floats:
         """Return matrices (P, 3, 3) from the town's axes to unit coordinates."""

@@ -95,7 +95,7 @@ class Town:
         )
 
     def prepare(self, workers: int = 1, progress: bool = True) -> None:
-        """Make every scene that is not in the cache yet, in several processes, with a bar that says how long it takes."""
+        """Make every scene that is not in the cache yet, several at once, with a bar that says how long it takes."""
         missing = [seed for seed in self.seeds if not self.cache.path(seed).is_file()]
         if missing:
             prepare(self.cache, missing, workers, progress)
