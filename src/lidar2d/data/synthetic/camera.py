@@ -102,7 +102,9 @@ def dusk(view: View, severity: float, rng: Rng) -> Bytes:
         view, radiance, _rgb(0.1, 0.13, 0.3), _rgb(0.85, 0.4, 0.18), rng.uniform(0.2, 0.9), _rgb(0.45, 0.2, 0.2), rng
     )
     near_sun = np.maximum(towards.astype(np.float32) @ view.rays / view.stretch, 0)
-    veil = np.float32(0.35) * near_sun**6 + np.float32(1.6) * near_sun**60 + np.float32(8) * near_sun**900
+    around = near_sun > 0.9993
+    seen = np.float32(view.sky[around].mean() if around.any() else 1)  # a hidden sun dazzles little
+    veil = np.float32(0.35) * near_sun**6 + seen * (np.float32(1.6) * near_sun**60 + np.float32(8) * near_sun**900)
     radiance += veil * _rgb(1.0, 0.55, 0.25) * np.float32(rng.uniform(0.5, 1.2))
     return expose(radiance, rng, mean=rng.uniform(58, 85), photons=700 - 500 * severity, read=4)
 

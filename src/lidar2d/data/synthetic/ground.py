@@ -128,6 +128,7 @@ class Ground:
     def marks(self, x: Floats, y: Floats, footprint: Floats) -> Floats:
         """Return the share 0..1 of each place that is painted; thin paint fades before it aliases."""
         paint = np.zeros_like(x)
+        roads = np.zeros(x.shape, np.int64)
 
         def line(distance: Floats, width: float, along: Floats, dash: float) -> Floats:
             cover = np.clip((width / 2 - np.abs(distance)) / footprint + 0.5, 0, 1)
@@ -153,7 +154,9 @@ class Ground:
                 stripes = (np.mod(lateral, 1.1) < 0.55) * np.minimum(1, 0.55 / footprint)
                 cover = np.where(away < 5.0, np.where(away < 1.6, stripes, 0), cover)
             paint = np.where(on_road, np.maximum(paint, cover), paint)
-        return paint
+            roads += on_road
+        # no lines where streets cross
+        return np.where(roads > 1, np.float32(0), paint)
 
     def cast(self, rays: Floats, origins: Floats) -> tuple[Floats, Ints, NDArray[np.bool_]]:
         """Find where rays (3, R) from origins (3, R) or (3, 1) meet the ground.

@@ -70,9 +70,8 @@ def compose(rng: Rng) -> Layout:
 def _spot(site: Site, near: float = 6.0, far: float = 26.0) -> tuple[Street, float]:
     """Pick a street and a place along it not far from the car."""
     street = site.ground.streets[site.rng.integers(len(site.ground.streets))]
-    x0 = np.cos(street.yaw) * 0.0
     side = site.rng.choice([-1, 1])
-    return street, float(x0 + side * site.rng.uniform(near, far))
+    return street, float(side * site.rng.uniform(near, far))
 
 
 def _long_tail(site: Site) -> None:

@@ -70,7 +70,7 @@ def truck(b: Builder, rng: Rng, pose: Pose, speed: float = 0.0) -> None:
     top = Paint(Texture.CABIN, colour, (0.03, 0.035, 0.045), shine, (cab / 2, width / 2, (tall - 1.45) / 2, 0.5))
     b.add(WEDGE, (x, 0, (1.45 + tall) / 2), (cab, width, tall - 1.45), top, taper=(0.2, 0, 0.05))
     load = length - cab - 0.15
-    texture = Texture.RIBS if kind == 0 else Texture.PLAIN
+    texture = Texture.RIBS if kind == 0 and rng.random() < 0.4 else Texture.PLAIN
     paint = Paint(texture, second, colour, rng.uniform(0.2, 0.7), (rng.uniform(0.25, 0.9), rng.random(), 0, 0))
     top_of_load = height if kind == 0 else 0.75 * height
     b.add(BOX, (-length / 2 + load / 2, 0, (1.0 + top_of_load) / 2), (load, width, top_of_load - 1.0), paint)
