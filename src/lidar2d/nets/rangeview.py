@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from lidar2d.frame import Batch
 from lidar2d.nets.encoder import PointEncoder
 
-# what brings a street's figures near 1: metres of range and of x, y; metres of height
-_REACH = 25.0
-_HEIGHT = 3.0
+# metres that make 1: of range and of height fine steps matter, of x and y only the place in the street
+_RANGE = 8.0
+_PLACE = 25.0
+_HEIGHT = 1.0
 _CELL_CHANNELS = 6  # range, x, y, z, intensity, validity
 _POINT_CHANNELS = 6  # range difference to the cell, x, y, z, range, intensity
 
@@ -141,4 +142,4 @@ class RangeView(PointEncoder):
 
 
 def _scaled(xyz: Tensor, distance: Tensor) -> Tensor:
-    return torch.cat([distance[:, None] / _REACH, xyz[:, :2] / _REACH, xyz[:, 2:] / _HEIGHT], dim=1)
+    return torch.cat([distance[:, None] / _RANGE, xyz[:, :2] / _PLACE, xyz[:, 2:] / _HEIGHT], dim=1)
