@@ -199,7 +199,9 @@ def test_scenes_are_written_as_numbers_and_ranges():
 
 
 def test_split_of_another_version_names_the_splits_that_would_work(nuscenes_tree: NuScenesTree):
-    with pytest.raises(DataError, match=r"no folder v1\.0-trainval, which split 'train'[^\n]*\n.*--data\.split mini"):
+    with pytest.raises(
+        DataError, match=r"no folder v1\.0-trainval, which split 'train'[^\n]*\n.*choose the split mini or mini_train"
+    ):
         opened(nuscenes_tree, "train")
 
 
@@ -266,6 +268,12 @@ def test_processes_that_start_together_make_one_index(nuscenes_tree: NuScenesTre
         made = list(pool.map(lambda _: opened(nuscenes_tree).tokens, range(6)))
     assert all(tokens == made[0] for tokens in made)
     assert len(_index_folders(own_cache)) == 1
+
+
+def test_cache_folder_that_cannot_be_written_is_named(nuscenes_tree: NuScenesTree, tmp_path: Path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(DataError, match=r"cannot keep the index of .*\n.*LIDAR2D_CACHE"):
+        NuScenes(CARD, "mini", nuscenes_tree.root, cache=tmp_path / "file" / "cache")
 
 
 def test_tables_are_read_piece_by_piece(nuscenes_tree: NuScenesTree, monkeypatch: pytest.MonkeyPatch):

@@ -170,7 +170,7 @@ def _no_tables(card: Card, split: str, root: Path) -> str:
     here = [name for name, rule in card.splits.items() if (root / rule["version"]).is_dir()]
     message = f"{root} has no folder {card.splits[split]['version']}, which split '{split}' is read from"
     if here:
-        return f"{message}\nit has {card.splits[here[0]]['version']}: use --data.split {' or '.join(here)}"
+        return f"{message}\nit has {card.splits[here[0]]['version']}: choose the split {' or '.join(here)}"
     return f"{message}\n--data.root must name the folder that holds it and samples/"
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import zlib
@@ -21,7 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lidar2d.data.nuscenes_tables import TABLES, build
+from lidar2d.data.cache import cache_folder
+from lidar2d.data.nuscenes_tables import TABLES, Tables, build
+from lidar2d.errors import DataError
 
 _FORMAT = 1  # goes up when the arrays change their meaning
 _ARRAYS = ("samples", "boxes")
@@ -52,7 +53,7 @@ def open_index(root: Path, version: str, cameras: Sequence[str], cache: Path | N
         cache: folder of all indices; None is the user's cache folder.
 
     Raises:
-        DataError: if a table is missing or wrong.
+        DataError: if a table is missing or wrong, or the index cannot be written.
     """
     home = cache or cache_folder() / "nuscenes"
     place = f"{version}-{_digest([str(root.resolve()), version, *cameras])}"
@@ -63,13 +64,6 @@ def open_index(root: Path, version: str, cameras: Sequence[str], cache: Path | N
             if stale != folder:
                 shutil.rmtree(stale, ignore_errors=True)
     return _load(folder)
-
-
-def cache_folder() -> Path:
-    """Return the folder for files that can be made again: $LIDAR2D_CACHE, or lidar2d in the user's cache folder."""
-    if own := os.environ.get("LIDAR2D_CACHE"):
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lidar2d"
 
 
 def _fingerprint(tables: Path) -> str:
@@ -100,8 +94,19 @@ def _load(folder: Path) -> Index:
 
 
 def _replace(folder: Path, root: Path, version: str, cameras: Sequence[str]) -> None:
-    """Make the index in a folder beside its place, then move it there in one step."""
+    """Make the index anew."""
     tables = build(root / version, cameras)
+    try:
+        _write(folder, tables)
+    except OSError as error:
+        raise DataError(
+            f"cannot keep the index of {root / version} in {folder.parent}: {error.strerror}\n"
+            "make room there, or set LIDAR2D_CACHE to another folder"
+        ) from None
+
+
+def _write(folder: Path, tables: Tables) -> None:
+    """Write the index into a folder beside its place, then move it there in one step."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
     try:
