@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lidar2d import processes
 from lidar2d.nets.norm import BatchNorm
 
-ROWS = (5, 3)  # of process 0 and of process 1
+ROWS = (4, 3)  # of process 0 and of process 1
 
 
 def rows() -> Tensor:
