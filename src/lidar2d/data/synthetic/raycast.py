@@ -71,7 +71,9 @@ def lidar_windows(solids: Solids, origin: Floats) -> Windows:
     own = np.abs(np.einsum("pji,pj->pi", solids.axes, middle))[:, :2]
     beside = np.linalg.norm(np.maximum(own - solids.half[:, :2], 0), axis=-1)
     around = np.linalg.norm(middle[:, :2], axis=-1)
-    least = np.maximum(np.where(upright, beside, around - np.linalg.norm(solids.half, axis=-1)), 0.2)
+    least = np.where(upright, beside, around - np.linalg.norm(solids.half, axis=-1))
+    about = least < 0.01  # the solid may reach all round the sensor's axis
+    least = np.maximum(least, 0.2)
     most = np.linalg.norm(relative[..., :2], axis=-1).max(-1)
     low, high = relative[..., 2].min(-1), relative[..., 2].max(-1)
     step = (ELEVATION[1] - ELEVATION[0]) / (BEAMS - 1)
@@ -86,8 +88,8 @@ def lidar_windows(solids: Solids, origin: Floats) -> Windows:
     per_step = STEPS / (2 * np.pi)
     start = np.floor((centre + turn.min(-1) + np.pi) * per_step - 1).astype(np.int64)
     count = np.ceil((turn.max(-1) - turn.min(-1)) * per_step).astype(np.int64) + 3
-    count = np.minimum(count, STEPS)
-    start %= STEPS
+    count = np.where(about, STEPS, np.minimum(count, STEPS))
+    start = np.where(about, 0, start % STEPS)
     head = np.minimum(count, STEPS - start)
     # a window over the seam of the turn becomes two
     solid = np.tile(np.arange(len(solids)), 2)
