@@ -16,8 +16,8 @@ from lidar2d.data.card import load_card
 from lidar2d.data.kitti import Kitti, calibration
 from lidar2d.data.source import Source, open_source
 from lidar2d.errors import DataError
-from lidar2d.frame import Frame
-from lidar2d.geometry import points_in_boxes, project
+from lidar2d.frame import Frame, collate
+from lidar2d.geometry import pairs, points_in_boxes, project
 
 CARD = load_card("kitti")
 HALF_PIXEL = 0.5  # ours minus KITTI's pixel coordinates
@@ -83,6 +83,15 @@ def test_resizing_keeps_points_on_their_pixels(kitti_tree: KittiTree):
     after, _ = project(small.points[:, :3], small.intrinsics, small.cam_from_lidar)
     scale = torch.tensor([48 / width, 16 / height], dtype=torch.float64)
     torch.testing.assert_close(after, before * scale, atol=1e-9, rtol=0)
+
+
+def test_images_of_the_cards_size_fit_in_one_batch(kitti_tree: KittiTree):
+    with pytest.raises(ValueError, match="differ in size"):
+        collate(list(opened(kitti_tree)))
+    batch = collate(list(opened(kitti_tree, size=CARD.image_size)))
+    assert CARD.image_size is not None
+    assert batch.images.shape == (2, 3, *CARD.image_size)
+    assert len(pairs(batch)) > 100
 
 
 def test_training_without_labels_gives_frames_without_boxes(kitti_tree: KittiTree):
