@@ -54,6 +54,7 @@ def compose(rng: Rng) -> Layout:
         _traffic(site, street)
         _kerbside(site, street)
         _frontage(site, street)
+    _skyline(site)
     b = site.b
     solids = b.solids()
     return Layout(
@@ -105,7 +106,7 @@ def _long_tail(site: Site) -> None:
     for chance in (0.7, 0.3):
         if rng.random() < chance:
             _works(site)
-    for make, chance in ((vehicles.bicycle, 0.6), (vehicles.motorcycle, 0.65)):
+    for make, chance in ((vehicles.bicycle, 0.8), (vehicles.motorcycle, 0.75)):
         if rng.random() < chance:
             _rack(site, make)
     for _ in range(rng.integers(0, 3)):
@@ -255,6 +256,22 @@ def _frontage(site: Site, street: Street) -> None:
             if setback > 2.5:
                 _green(site, street, side, along, length, setback)
             along += length + (rng.uniform(1, 6) if site.kind == "homes" else rng.choice([0.1, 0.1, rng.uniform(2, 9)]))
+
+
+def _skyline(site: Site) -> None:
+    """Close the horizon with far houses and trees, beyond the LiDAR's reach."""
+    rng = site.rng
+    for direction in np.linspace(-np.pi, np.pi, 26, endpoint=False) + rng.uniform(0, 0.2):
+        away = rng.uniform(90, 160)
+        x, y, turn = away * np.cos(direction), away * np.sin(direction), float(direction - _LEFT)
+        length = rng.uniform(14, 40)
+        if off_streets(site.ground, (x, y, 0.0, turn), length, 12.0):
+            pose = (float(x), float(y), 0.0, turn)
+            if rng.random() < 0.6:
+                objects.building(site.b, rng, pose, (length, 12.0, rng.uniform(6, 24)), shop=False)
+            else:
+                objects.hedge(site.b, rng, pose, site.leaf, length)
+                objects.tree(site.b, rng, pose, site.leaf, 0.0, conifer=False)
 
 
 def _green(site: Site, street: Street, side: int, along: float, length: float, deep: float = 12.0) -> None:
