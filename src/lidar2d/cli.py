@@ -143,7 +143,7 @@ def _run(told: words.FitWords, parser: ArgumentParser, settings: Namespace, cont
     run = _run_folder(told, content) if joined is None else Path(joined)
     os.environ[JOINED] = str(run.resolve())
     try:
-        fit(built.method, built.data, built.trainer, settings.seed, run, told.resume, content)
+        fit(built.method, built.data, built.trainer, settings.seed, run)
     except KeyboardInterrupt:
         if _is_main_process():
             print(f"lidar2d: interrupted; the run is in {run}; go on: lidar2d fit --resume {run}", file=sys.stderr)

@@ -89,7 +89,7 @@ def _rows(points: torch.Tensor) -> np.ndarray:
 
 
 def test_weather_harms_the_camera_far_more_than_the_lidar(town: Town) -> None:
-    for scene in range(SCENES):
+    for scene in range(3):
         clear = town[scene * 6]
         known = _rows(clear.points)
         for offset in range(1, 6):
@@ -183,8 +183,8 @@ def test_some_boxes_move_along_their_heading(days: list[Frame]) -> None:
 
 
 def test_every_class_is_met_in_a_handful_of_scenes() -> None:
-    counts = np.zeros((12, len(CLASSES)), int)
-    for i in range(12):
+    counts = np.zeros((8, len(CLASSES)), int)
+    for i in range(8):
         scene = render(5000 + i)
         kept = scene["labels"][scene["kept_day"]]
         counts[i] = np.bincount(kept, minlength=len(CLASSES))

@@ -30,7 +30,7 @@ intensity_scale: 1.0
 class Tiny:
     """Random clouds in front of two cameras; the colour of a pixel follows its class, dimmed by the condition."""
 
-    def __init__(self, card, split, root=None, image_size=None):
+    def __init__(self, card, split, root=None, image_size=None):  # noqa: ARG002 what readers take
         self.card = card
         count = card.splits[split]
         self.conditions = [("day", "fog", "night")[i % 3] for i in range(count)]

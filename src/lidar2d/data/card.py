@@ -32,7 +32,7 @@ class Card:
     intensity_scale: float  # raw intensity / scale is in 0..1
     probe: str = ""  # the split that linear probes are fitted on; "" where nothing is labelled
     test: str = ""  # the split that probes are judged on
-    image_size: tuple[int, int] | None = None  # (height, width) to read images at, where no recipe says; null: their own
+    image_size: tuple[int, int] | None = None  # (height, width) to read images at where no recipe says; null: as is
     colours: tuple[tuple[int, int, int], ...] = ()  # RGB 0..255 of each class
     label_map: dict[int, int] | None = None  # raw label -> class index, -1 = ignore; every raw id has a line
     box_map: dict[str, str] | None = None  # raw category -> box class; boxes of other categories are left out

@@ -8,6 +8,7 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
@@ -60,11 +61,15 @@ class Losses(Callback):
 
 
 class Bar(Callback):
-    """One progress bar a stage: steps, rate, remaining time, and each loss by its name."""
+    """One progress bar a stage: steps, rate, remaining time, and each loss by its name.
 
-    def __init__(self, stage: str, total: int) -> None:
+    Where the output is a file, a line for every tenth of the stage.
+    """
+
+    def __init__(self, stage: str, total: int, console: Console) -> None:
         self.stage = stage
         self.total = total
+        self.console = console
         self._bar = Progress(
             TextColumn("{task.description:>9}"),
             BarColumn(bar_width=20),
@@ -72,6 +77,8 @@ class Bar(Callback):
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[losses]}"),
+            console=console,
+            disable=not console.is_terminal,
         )
         self._began = (0, 0.0)
 
@@ -84,11 +91,14 @@ class Bar(Callback):
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:  # noqa: ARG002 Lightning's hook
         """Advance the bar."""
         step, began = self._began
-        rate = (trainer.global_step - step) / (time.monotonic() - began)
+        done = trainer.global_step
+        rate = f"{(done - step) / (time.monotonic() - began):.1f} steps/s"
         losses = "  ".join(f"{name} {float(value):.3f}" for name, value in trainer.callback_metrics.items())
-        self._bar.update(
-            self._bar.task_ids[0], completed=trainer.global_step, rate=f"{rate:.1f} steps/s", losses=losses
-        )
+        self._bar.update(self._bar.task_ids[0], completed=done, rate=rate, losses=losses)
+        if not self.console.is_terminal and done * 10 // self.total > (done - 1) * 10 // self.total:
+            self.console.print(
+                f"{self.stage:>9} {done}/{self.total}  {rate}  {losses}", highlight=False, soft_wrap=True
+            )
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 Lightning's hook
         """Leave the finished bar on the screen."""

@@ -29,8 +29,6 @@ def fit(
     trainer: TrainerOptions,
     seed: int,
     run: Path,
-    resume: bool,
-    config: dict[str, Any],
 ) -> Path:
     """Train a method and show what it was worth.
 
@@ -39,9 +37,7 @@ def fit(
         data: what it trains on.
         trainer: devices, precision, logging.
         seed: of the order of the frames and their augmentation.
-        run: the run folder.
-        resume: go on with the run that the folder holds.
-        config: every key of the run, resolved; kept in the folder.
+        run: the run folder; a run that it holds already goes on where it was.
 
     Returns:
         The checkpoint of the whole method.
@@ -97,8 +93,8 @@ def _run_stage(
     history = Losses()
     if total:
         callbacks = [history, KeepLast(folder.last(name), options.save_every)]
-        if options.progress:
-            callbacks.append(Bar(name, total))
+        if options.progress and is_first_process():
+            callbacks.append(Bar(name, total, console))
         with _quiet_trainer():
             trainer = Trainer(
                 accelerator=options.accelerator,

@@ -22,8 +22,8 @@ class RidgeProbe:
     def add(self, features: Tensor, labels: Tensor) -> None:
         """Add rows (P, C) with their classes (P,); labels below 0 are left out."""
         self._classifier = None
-        for label in labels.unique().tolist():
-            if label >= 0:
+        for label in range(len(self.grams)):
+            if (labels == label).any():
                 rows = _with_bias(features[labels == label].double())
                 self.grams[label] += rows.T @ rows
 

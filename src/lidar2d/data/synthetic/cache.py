@@ -65,8 +65,9 @@ class Cache:
         Raises:
             DataError: if it cannot be written.
         """
-        arrays = render(seed)
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)  # a bad folder is told before the work, not after it
+            arrays = render(seed)
             self._write(seed, arrays)
         except OSError as error:
             raise DataError(
@@ -76,7 +77,6 @@ class Cache:
         return arrays
 
     def _write(self, seed: int, arrays: Arrays) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=self.folder, prefix=f".{seed:06d}-", delete=False) as file:
             try:
                 np.savez(file, **arrays)
