@@ -91,8 +91,8 @@ def dusk(view: View, severity: float, rng: Rng) -> Bytes:
     """Return pictures under a low sun: long shadows, orange against blue, glare and noise."""
     azimuth, elevation = rng.uniform(-np.pi, np.pi), np.radians(9 - 6.5 * severity)
     towards = _towards(azimuth, elevation)
-    sun = _rgb(1.0, 0.42, 0.13) * np.float32(rng.uniform(0.5, 1.3))
-    sky = _rgb(0.16, 0.17, 0.3) * np.float32(rng.uniform(0.5, 1.0))
+    sun = _rgb(1.0, 0.5, 0.2) * np.float32(rng.uniform(0.5, 1.3))
+    sky = _rgb(0.19, 0.2, 0.29) * np.float32(rng.uniform(0.5, 1.0))
     lit = _sunlit(view, towards, 100.0, (140, 360))
     radiance = view.albedo * (sun * lit + sky * view.open_sky)
     _reflections(view, radiance, sky)
@@ -106,7 +106,7 @@ def dusk(view: View, severity: float, rng: Rng) -> Bytes:
     seen = np.float32(view.sky[around].mean() if around.any() else 1)  # a hidden sun dazzles little
     veil = np.float32(0.35) * near_sun**6 + seen * (np.float32(1.6) * near_sun**60 + np.float32(8) * near_sun**900)
     radiance += veil * _rgb(1.0, 0.55, 0.25) * np.float32(rng.uniform(0.5, 1.2))
-    return expose(radiance, rng, mean=rng.uniform(58, 85), photons=700 - 500 * severity, read=4)
+    return expose(radiance, rng, mean=rng.uniform(66, 100), photons=2400 - 1800 * severity, read=4)
 
 
 def night(view: View, severity: float, rng: Rng) -> Bytes:
@@ -124,7 +124,7 @@ def night(view: View, severity: float, rng: Rng) -> Bytes:
     image = radiance.reshape(GRID)
     lamps_seen = np.maximum(image - np.float32(0.4), 0)
     image += spread(lamps_seen, 1) * np.float32(0.5) + spread(lamps_seen, 6) * np.float32(0.35)
-    mean, photons = rng.uniform(42, 58), 420 - 310 * severity
+    mean, photons = rng.uniform(45, 62), 1000 - 750 * severity
     return expose(image, rng, mean=mean, photons=photons, read=2.5, most_gain=5.0, blur=0.16)
 
 
@@ -144,7 +144,7 @@ def rain(view: View, severity: float, rng: Rng) -> Bytes:
     image += streaks * np.float32(0.1 + 0.22 * severity)
     image += np.float32(0.06 + 0.1 * severity) * sky[:, :, None, None]
     return expose(
-        image, rng, mean=rng.uniform(85, 120), photons=rng.uniform(400, 1200), read=4, blur=0.14 + 0.07 * severity
+        image, rng, mean=rng.uniform(85, 120), photons=rng.uniform(1200, 3000), read=4, blur=0.14 + 0.07 * severity
     )
 
 
@@ -159,7 +159,7 @@ def fog(view: View, severity: float, rng: Rng) -> Bytes:
     radiance = _overcast(view, _rgb(0.6, 0.63, 0.68), air)
     _heavens(view, radiance, air, air, 0, air, rng)
     radiance = _haze(view, radiance, visibility, air)
-    return expose(radiance, rng, mean=rng.uniform(100, 150), photons=rng.uniform(600, 1500), read=4, blur=0.16)
+    return expose(radiance, rng, mean=rng.uniform(100, 150), photons=rng.uniform(1800, 4000), read=4, blur=0.16)
 
 
 def snow(view: View, severity: float, rng: Rng) -> Bytes:
@@ -172,7 +172,7 @@ def snow(view: View, severity: float, rng: Rng) -> Bytes:
     image = radiance.reshape(GRID)
     flakes = np.minimum(water.snow_layer(rng) * np.float32(0.5 + 0.5 * severity), 0.95)
     image += (sky[:, :, None, None] * np.float32(1.15) - image) * flakes
-    return expose(image, rng, mean=rng.uniform(140, 175), photons=rng.uniform(600, 1500), read=4, blur=0.15)
+    return expose(image, rng, mean=rng.uniform(140, 175), photons=rng.uniform(1800, 4000), read=4, blur=0.15)
 
 
 CAMERA: dict[str, Callable[[View, float, Rng], Bytes]] = {
