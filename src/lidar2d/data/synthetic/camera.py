@@ -84,7 +84,8 @@ def day(view: View, severity: float, rng: Rng) -> Bytes:
     radiance = _haze(view, radiance, 4000 - 3000 * severity, horizon)
     zenith = _rgb(0.16, 0.3, 0.62) * np.float32(rng.uniform(0.7, 1.2))
     _heavens(view, radiance, zenith, horizon, rng.uniform(0.0, 0.9), _rgb(1.25, 1.25, 1.25), rng)
-    return expose(radiance, rng, mean=128, photons=9000, read=4)
+    # clear days differ in exposure too, or a network would take any darker picture for another world
+    return expose(radiance, rng, mean=rng.uniform(85, 150), photons=rng.uniform(1500, 8000), read=4)
 
 
 def dusk(view: View, severity: float, rng: Rng) -> Bytes:
@@ -106,7 +107,7 @@ def dusk(view: View, severity: float, rng: Rng) -> Bytes:
     seen = np.float32(view.sky[around].mean() if around.any() else 1)  # a hidden sun dazzles little
     veil = np.float32(0.35) * near_sun**6 + seen * (np.float32(1.6) * near_sun**60 + np.float32(8) * near_sun**900)
     radiance += veil * _rgb(1.0, 0.55, 0.25) * np.float32(rng.uniform(0.5, 1.2))
-    return expose(radiance, rng, mean=rng.uniform(66, 100), photons=2400 - 1800 * severity, read=4)
+    return expose(radiance, rng, mean=rng.uniform(72, 110), photons=2400 - 1800 * severity, read=4)
 
 
 def night(view: View, severity: float, rng: Rng) -> Bytes:
@@ -124,7 +125,7 @@ def night(view: View, severity: float, rng: Rng) -> Bytes:
     image = radiance.reshape(GRID)
     lamps_seen = np.maximum(image - np.float32(0.4), 0)
     image += spread(lamps_seen, 1) * np.float32(0.5) + spread(lamps_seen, 6) * np.float32(0.35)
-    mean, photons = rng.uniform(45, 62), 1000 - 750 * severity
+    mean, photons = rng.uniform(44, 60), 1000 - 750 * severity
     return expose(image, rng, mean=mean, photons=photons, read=2.5, most_gain=5.0, blur=0.16)
 
 

@@ -90,7 +90,7 @@ def expose(
     gain *= rng.uniform(0.9, 1.12)
     deviation = np.sqrt((image + np.float32(read * read / photons)) * np.float32(1 / photons))
     image += deviation * _noise(rng)
-    balance = np.exp(rng.normal(0, 0.07, 3)).astype(np.float32)
+    balance = np.exp(rng.normal(0, 0.09, 3)).astype(np.float32)
     image *= gain * (balance / balance.mean())[:, None, None, None]
     np.maximum(image, 0, out=image)
     image *= (1 + image * np.float32(0.1)) / (1 + 0.25 * image)  # highlights roll off
