@@ -85,12 +85,12 @@ class Collab(Method):
 
     def point_targets(self, batch: Batch, found: Pairs) -> Tensor:
         """Return the features (P, C) that the 3D network gives the paired points, in standardised units."""
-        targets: Tensor = self.head(self.points(batch)[found.point])
+        targets: Tensor = self.head(self.points(batch)[found.point]).float()
         return targets
 
     def _align(self, batch: Batch, found: Pairs) -> dict[str, Tensor]:
         with torch.no_grad():
-            seen = read(self.teacher(batch.images), found, batch.image_size)
+            seen = read(self.teacher(batch.images).float(), found, batch.image_size)
             if self.training:
                 self.standardise.update(seen)
         return {
@@ -103,9 +103,9 @@ class Collab(Method):
         is_clear = torch.tensor([c in self.clear for c in batch.conditions], device=self.device)[batch.view_frame]
         with torch.no_grad():
             targets = self.point_targets(batch, found)
-            kept = _rows(self.standardise, self.teacher(batch.images[is_clear]))
+            kept = _rows(self.standardise, self.teacher(batch.images[is_clear]).float())
             shown = distort_share(batch, self.distorted, self.strength, among=is_clear)
-        features = self.images(shown)
+        features = self.images(shown).float()
         seen = self.standardise(read(features, found, batch.image_size))
         return {
             "anchor": mean_over_processes(distance(seen, targets, self.distance)),

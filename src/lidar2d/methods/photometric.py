@@ -58,10 +58,10 @@ class Photometric(Method):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the distance between features of the distorted images and of the undistorted ones."""
         with torch.no_grad():
-            kept = self.teacher(batch.images).permute(0, 2, 3, 1).flatten(0, 2)
+            kept = self.teacher(batch.images).float().permute(0, 2, 3, 1).flatten(0, 2)
             if self.training:
                 self.standardise.update(kept)
             shown = distort_share(batch, self.distorted, self.strength)
-        features = self.images(shown).permute(0, 2, 3, 1).flatten(0, 2)
+        features = self.images(shown).float().permute(0, 2, 3, 1).flatten(0, 2)
         far = distance(self.standardise(features), self.standardise(kept), self.distance)
         return {"consistency": mean_over_processes(far)}

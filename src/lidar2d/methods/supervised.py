@@ -59,7 +59,7 @@ class Supervised(Method):
             batch.pixel_labels[:, None].double(), size=(height, width), mode="nearest-exact"
         ).long()[:, 0]
         labelled = labels >= 0
-        logits = self.head(features.permute(0, 2, 3, 1)[labelled])
+        logits = self.head(features.permute(0, 2, 3, 1)[labelled]).float()
         target = labels[labelled]
         if self.training:
             self.seen += sum_over_processes(torch.bincount(target, minlength=len(self.seen)).double())
