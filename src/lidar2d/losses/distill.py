@@ -46,9 +46,11 @@ class Standardise(nn.Module):
     @torch.no_grad()
     def update(self, features: Tensor) -> None:
         """Add rows (P, C) of every process to the statistics."""
-        rows = features.detach().double()
-        parts = torch.cat([rows.new_tensor([len(rows)]), rows.sum(0), rows.square().sum(0)])
-        total = sum_over_processes(parts)
+        rows = features.detach().float()
+        # summed in float64: the squares of many rows would drown in float32
+        count = torch.tensor([len(rows)], dtype=torch.float64, device=rows.device)
+        parts = [count, rows.sum(0, dtype=torch.float64), rows.square().sum(0, dtype=torch.float64)]
+        total = sum_over_processes(torch.cat(parts))
         self.count += total[0]
         self.sums += total[1 : 1 + rows.shape[1]]
         self.squares += total[1 + rows.shape[1] :]

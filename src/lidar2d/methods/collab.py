@@ -16,6 +16,7 @@ from lidar2d.data.photometric import distort_share
 from lidar2d.frame import Batch, Pairs
 from lidar2d.geometry import ZBuffer, pairs
 from lidar2d.losses.distill import Distance, Standardise, distance
+from lidar2d.losses.sampling import sample
 from lidar2d.methods.base import Method, Stage, require_pairs
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder, read
 from lidar2d.processes import mean_over_processes
@@ -35,6 +36,7 @@ class Collab(Method):
         distorted: share of the clear frames that the image network sees photometrically distorted in stage 2, while
             its target stays the teacher's features of the undistorted image.
         strength: of that distortion.
+        matches: pairs sampled over the global batch; all of them where there are fewer.
         min_depth: metres; nearer points are not paired.
         zbuffer: leave hidden points out; None pairs them.
     """
@@ -52,6 +54,7 @@ class Collab(Method):
         preserve: float = 4.0,
         distorted: float = 0.0,
         strength: float = 1.0,
+        matches: int = 32768,
         min_depth: float = 1.0,
         zbuffer: ZBuffer | None = None,
     ) -> None:
@@ -63,6 +66,7 @@ class Collab(Method):
         self.preserve = preserve
         self.distorted = distorted
         self.strength = strength
+        self.matches = matches
         self.min_depth = min_depth
         self.zbuffer = zbuffer
         self.teacher = copy.deepcopy(images)
@@ -81,6 +85,7 @@ class Collab(Method):
         """Return the losses of the current stage."""
         found = pairs(batch, self.min_depth, self.zbuffer)
         require_pairs(found, batch)
+        found = found[sample(batch.view_frame[found.view], batch.seeds, self.matches)]
         return self._align(batch, found) if self.stage == "align" else self._anchor(batch, found)
 
     def point_targets(self, batch: Batch, found: Pairs) -> Tensor:

@@ -10,7 +10,8 @@ from torch.nn.functional import normalize
 
 from lidar2d.frame import Batch
 from lidar2d.geometry import ZBuffer, pairs
-from lidar2d.losses.contrast import info_nce, sample
+from lidar2d.losses.contrast import info_nce
+from lidar2d.losses.sampling import sample
 from lidar2d.methods.base import Method, Stage, require_pairs
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder, read
 

@@ -1,0 +1,34 @@
+"""Draws of pairs that do not depend on how frames are spread over processes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lidar2d.processes import gather
+
+
+def sample(frame: Tensor, seeds: Tensor, count: int) -> Tensor:
+    """Draw ``count`` rows uniformly without replacement among the rows of all processes.
+
+    Each row gets a random number from the seed of its frame; the smallest numbers win. So the draw does not
+    depend on how frames are spread over processes.
+
+    Args:
+        frame: (P,) ascending index of the frame of each row.
+        seeds: (B,) one seed a frame.
+        count: rows to draw over all processes; all rows where there are fewer.
+
+    Returns:
+        A mask (P,) of the rows of this process that were drawn.
+    """
+    lengths = torch.bincount(frame, minlength=len(seeds)).tolist()
+    draws = [
+        torch.rand(n, generator=torch.Generator().manual_seed(int(s)), dtype=torch.float64)
+        for n, s in zip(lengths, seeds.tolist(), strict=True)
+    ]
+    keys = torch.cat(draws).to(frame.device)
+    everyone = gather(keys)
+    if len(everyone) <= count:
+        return torch.ones_like(frame, dtype=torch.bool)
+    return keys <= everyone.kthvalue(count).values
