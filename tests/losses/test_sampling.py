@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from lidar2d.losses.sampling import sample
