@@ -13,7 +13,7 @@ from lidar2d.data.descriptors import GROUND_CHANNELS, LOOSE_CHANNELS, SOLID_CHAN
 from lidar2d.frame import Batch
 from lidar2d.geometry import ZBuffer, pairs
 from lidar2d.losses.codebook import Codebook
-from lidar2d.losses.contrast import sample
+from lidar2d.losses.sampling import sample
 from lidar2d.methods.base import Method, Stage, require_pairs
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder, read
 from lidar2d.processes import mean_over_processes, sum_over_processes
