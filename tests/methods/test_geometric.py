@@ -92,10 +92,21 @@ def test_classification_equals_its_slow_twin(geometric, batch, monkeypatch):
             code = first[kind] + min(range(len(book.codes)), key=lambda k: float((units - book.codes[k]).norm()))
             rows.append((torch.log_softmax(geometric.classifier(feature), 0)[code], code))
         codes = [code for _, code in rows]
-        weights = torch.tensor([(codes.count(code) / len(codes)) ** -0.5 for code in codes])
-        expected = -(torch.stack([value for value, _ in rows]) * weights).sum() / weights.sum()
+        expected = -torch.stack([value for value, _ in rows]).mean()
     assert len(set(codes)) > 5
     assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_pairs_of_rare_codes_are_drawn_sooner(geometric, batch):
+    geometric.begin("measure", 1)
+    geometric.losses(batch)
+    geometric.begin("sort", 1)
+    code = torch.tensor([0] * 90 + [1] * 10)
+    for balance, ratio in ((0.0, 1.0), (0.5, 3.0), (1.0, 9.0)):
+        geometric.balance = balance
+        geometric.shown.zero_()
+        odds = geometric._odds(code)
+        assert (odds[-1] / odds[0]).item() == pytest.approx(ratio, rel=1e-6)
 
 
 def test_points_find_their_own_descriptors(batch):

@@ -8,8 +8,8 @@ from torch import Tensor
 from lidar2d.processes import gather
 
 
-def sample(frame: Tensor, seeds: Tensor, count: int) -> Tensor:
-    """Draw ``count`` rows uniformly without replacement among the rows of all processes.
+def sample(frame: Tensor, seeds: Tensor, count: int, odds: Tensor | None = None) -> Tensor:
+    """Draw ``count`` rows without replacement among the rows of all processes.
 
     Each row gets a random number from the seed of its frame; the smallest numbers win. So the draw does not
     depend on how frames are spread over processes.
@@ -18,6 +18,7 @@ def sample(frame: Tensor, seeds: Tensor, count: int) -> Tensor:
         frame: (P,) ascending index of the frame of each row.
         seeds: (B,) one seed a frame.
         count: rows to draw over all processes; all rows where there are fewer.
+        odds: (P,) positive odds at which rows are drawn; None draws uniformly.
 
     Returns:
         A mask (P,) of the rows of this process that were drawn.
@@ -28,6 +29,8 @@ def sample(frame: Tensor, seeds: Tensor, count: int) -> Tensor:
         for n, s in zip(lengths, seeds.tolist(), strict=True)
     ]
     keys = torch.cat(draws).to(frame.device)
+    if odds is not None:
+        keys = -keys.log() / odds  # clocks that ring at these rates: the earliest are a draw with these odds
     everyone = gather(keys)
     if len(everyone) <= count:
         return torch.ones_like(frame, dtype=torch.bool)

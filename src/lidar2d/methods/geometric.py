@@ -146,21 +146,21 @@ class Geometric(Method):
         """Return the losses of the current stage."""
         found = pairs(batch, self.min_depth, self.zbuffer)
         require_pairs(found, batch)
-        found = found[sample(batch.view_frame[found.view], batch.seeds, self.matches)]
         with torch.autocast(batch.points.device.type, enabled=False):
             targets = Targets.of(batch)
             if self.training and self.stage == "measure":
                 self._collect(targets, batch.seeds)
+            code = self._codes(targets)[found.point] if self.stage == "sort" else None
+            odds = None if code is None else self._odds(code)
+        drawn = sample(batch.view_frame[found.view], batch.seeds, self.matches, odds)
+        found = found[drawn]
         features = read(self.images(batch.images).float(), found, batch.image_size)
         with torch.autocast(batch.points.device.type, enabled=False):
-            kind, row = targets.kind[found.point], targets.row[found.point]
-            parts = {"regress": self._regression(features, kind, row, targets)}
-            if self.stage == "sort":
-                parts = {
-                    "cluster": self._classification(features, kind, row, targets),
-                    "regress": self.regress * parts["regress"],
-                }
-        return parts
+            regression = self._regression(features, targets.kind[found.point], targets.row[found.point], targets)
+            if code is None:
+                return {"regress": regression}
+            each = F.cross_entropy(self.classifier(features), code[drawn], reduction="none")
+            return {"cluster": mean_over_processes(each), "regress": self.regress * regression}
 
     def _collect(self, targets: Targets, seeds: Tensor) -> None:
         """Show the codebooks as many rows of each kind from each frame, large solids sooner than small ones."""
@@ -186,21 +186,22 @@ class Geometric(Method):
             losses.append(mean_over_processes(each))
         return torch.stack(losses).mean()
 
-    def _classification(self, features: Tensor, kind: Tensor, row: Tensor, targets: Targets) -> Tensor:
-        """Cross-entropy over the codes of all kinds, weighted by their frequency."""
-        code = torch.full_like(kind, -1)
+    @torch.no_grad()
+    def _codes(self, targets: Targets) -> Tensor:
+        """Return the code (ΣN,) of each point, counted over the codes of all kinds."""
+        code = torch.empty_like(targets.kind)
         first = 0
         for index, book in enumerate(self.books):
             assert isinstance(book, Codebook)
-            of_rows = book.sort(targets.tables[index])
-            mine = kind == index
-            code[mine] = first + of_rows[row[mine]]
+            mine = targets.kind == index
+            code[mine] = first + book.sort(targets.tables[index])[targets.row[mine]]
             first += len(book.codes)
+        return code
+
+    @torch.no_grad()
+    def _odds(self, code: Tensor) -> Tensor:
+        """Return the odds (P,) at which pairs are drawn, so that frequent codes do not crowd out rare ones."""
         if self.training:
-            self.shown += sum_over_processes(torch.bincount(code, minlength=first).double())
+            self.shown += sum_over_processes(torch.bincount(code, minlength=len(self.shown)).double())
         share = (self.shown / self.shown.sum().clamp_min(1)).clamp_min(1e-6)
-        weight = (share**-self.balance).float()[code]
-        each = F.cross_entropy(self.classifier(features), code, reduction="none")
-        total = sum_over_processes(weight.sum())
-        world = sum_over_processes(torch.ones_like(total))  # gradients are averaged over processes
-        return (each * weight).sum() / total * world
+        return (share**-self.balance)[code]
