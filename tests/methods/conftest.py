@@ -14,8 +14,9 @@ class PlainPoints(PointEncoder):
         self.channels = channels
         self.linear = torch.nn.Linear(4, channels)
 
-    def forward(self, batch):
-        return self.linear(batch.points[:, :4] / 10)
+    def forward(self, batch, rows=None):
+        features = self.linear(batch.points[:, :4] / 10)
+        return features if rows is None else features[rows]
 
 
 class PlainImages(ImageEncoder):

@@ -166,3 +166,9 @@ def test_the_whole_network_equals_its_dense_twin():
     occupied[0, 0, c, b, a] = 1
     expected = dense_unet(net, volume, occupied)[0, :, c, b, a].T
     torch.testing.assert_close(net._unet(SparseTensor(features, voxels.grid)).features, expected, atol=1e-10, rtol=0)
+
+
+def test_features_of_some_points_are_those_of_all():
+    points, rows = batch(50, 70), torch.tensor([3, 3, 119, 60, 0])
+    encoder = MinkUNet().eval()
+    assert torch.allclose(encoder(points, rows), encoder(points)[rows], atol=1e-6)

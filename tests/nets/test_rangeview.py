@@ -124,3 +124,9 @@ def test_the_default_is_light():
 def test_sizes_that_cannot_be_halved_are_refused():
     with pytest.raises(ValueError, match="multiple"):
         RangeView(columns=100)
+
+
+def test_features_of_some_points_are_those_of_all():
+    points, rows = batch(50, 70), torch.tensor([3, 3, 119, 60, 0])
+    encoder = net()
+    assert torch.allclose(encoder(points, rows), encoder(points)[rows], atol=1e-6)

@@ -90,7 +90,7 @@ class Collab(Method):
 
     def point_targets(self, batch: Batch, found: Pairs) -> Tensor:
         """Return the features (P, C) that the 3D network gives the paired points, in standardised units."""
-        targets: Tensor = self.head(self.points(batch)[found.point]).float()
+        targets: Tensor = self.head(self.points(batch, found.point)).float()
         return targets
 
     def _align(self, batch: Batch, found: Pairs) -> dict[str, Tensor]:

@@ -67,6 +67,6 @@ class PPKT(Method):
         found = found[sample(batch.view_frame[found.view], batch.seeds, self.matches)]
         with torch.no_grad():
             pixel_features = read(self.images(batch.images), found, batch.image_size)
-        anchors = normalize(self.point_head(self.points(batch)[found.point]).float(), dim=-1)
+        anchors = normalize(self.point_head(self.points(batch, found.point)).float(), dim=-1)
         positives = normalize(self.image_head(pixel_features).float(), dim=-1)
         return {"contrast": info_nce(anchors, positives, self.temperature)}

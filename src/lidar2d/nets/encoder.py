@@ -21,12 +21,15 @@ class PointEncoder(nn.Module, ABC):
     channels: int
 
     @abstractmethod
-    def forward(self, batch: Batch) -> Tensor:
-        """Return features (ΣN, channels), in the order of ``batch.points``."""
+    def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
+        """Return features (P, channels) of the points at ``rows`` (P,), or of all points in their order.
+
+        All points are seen either way; a loss over sampled points need not pay for features of the others.
+        """
 
     if TYPE_CHECKING:
 
-        def __call__(self, batch: Batch) -> Tensor:
+        def __call__(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
             """Call :meth:`forward` and its hooks."""
 
 

@@ -108,8 +108,8 @@ class MinkUNet(PointEncoder):
         self.block8 = blocks(7, planes[7] + stem)
         self.final = PointwiseConv(planes[7], channels, bias=True)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Return features (ΣN, channels), in the order of ``batch.points``; not normalised."""
+    def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
+        """Return features (P, channels) of the points at ``rows``, or of all; not normalised."""
         xyz, intensity = batch.points[:, :3], batch.points[:, 3:4]
         second = _AZIMUTH_BIN if self.cylindrical else self.voxel_size
         voxels = voxelise(
@@ -118,7 +118,8 @@ class MinkUNet(PointEncoder):
             (self.voxel_size, second, self.voxel_size),
         )
         x = SparseTensor(voxels.of_first(intensity) * self.intensity_scale, voxels.grid)
-        return voxels.to_points(self._unet(x).features)
+        features = voxels.to_points(self._unet(x).features)
+        return features if rows is None else features[rows]
 
     def _unet(self, x: SparseTensor) -> SparseTensor:
         one = _activate(self.bn0, self.conv0p1s1(x))

@@ -111,8 +111,8 @@ class RangeView(PointEncoder):
         self.point = nn.Linear(_POINT_CHANNELS, hidden)
         self.out = nn.Linear(hidden, channels)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Return features (ΣN, channels), in the order of ``batch.points``."""
+    def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
+        """Return features (P, channels) of the points at ``rows``, or of all."""
         xyz, intensity = batch.points[:, :3], batch.points[:, 3:4]
         distance = xyz.norm(dim=1)
         size = self.rows * self.columns
@@ -126,8 +126,11 @@ class RangeView(PointEncoder):
         seen = self._panorama(image).permute(0, 2, 3, 1).flatten(0, 2)
 
         behind = (distance - distance[nearest[cell]])[:, None]  # metres; 0 for the point that the image shows
+        beside = torch.cat([behind, own], dim=1)
+        if rows is not None:
+            cell, beside = cell[rows], beside[rows]
         # in place: these are the largest tensors here, and on a CPU making them costs as much as filling them
-        inner = self.cell(seen).index_select(0, cell).add_(self.point(torch.cat([behind, own], dim=1)))
+        inner = self.cell(seen.index_select(0, cell)).add_(self.point(beside))
         features: Tensor = self.out(F.relu_(inner))
         return features
 
