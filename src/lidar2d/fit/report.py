@@ -18,16 +18,25 @@ from lidar2d.tasks.probing import Reader, image_reader, judge, point_reader, sum
 
 
 def report(
-    method: Method, data: LidarData, folder: RunFolder, losses: dict[str, Any], console: Console
+    method: Method, data: LidarData, folder: RunFolder, losses: dict[str, Any], console: Console, half: bool
 ) -> dict[str, Any]:
-    """Judge the student against where it started; print a table and keep it, the facts and a picture."""
+    """Judge the student against where it started; print a table and keep it, the facts and a picture.
+
+    Args:
+        method: after its last stage.
+        data: its card names the splits that are judged.
+        folder: where the results go, and where the weights before the first step lie.
+        losses: how they fell, by stage.
+        console: where the table is shown.
+        half: networks compute in bfloat16, as they were trained; probes never do.
+    """
     begun = copy.deepcopy(method)
     begun.load_state_dict(folder.load_weights(folder.start))
     method.eval(), begun.eval()
     facts: dict[str, Any] = {"losses": losses, "data": data.card.name, "student": method.student}
     tables = [_loss_table(losses)]
     if data.probe and data.test:
-        facts["features"] = _judge(method, begun, data, console)
+        facts["features"] = _judge(method, begun, data, console, half)
         tables.append(_feature_table(facts["features"], data, method.student))
     path = folder.save_json("report.json", facts)
     picture = folder.path / "features.png"
@@ -41,14 +50,14 @@ def report(
     return facts
 
 
-def _judge(method: Method, begun: Method, data: LidarData, console: Console) -> dict[str, Any]:
+def _judge(method: Method, begun: Method, data: LidarData, console: Console, half: bool) -> dict[str, Any]:
     card = data.card
     rows: dict[str, Reader]
     if method.student == "images":
-        rows = {"teacher": image_reader(begun.images), "student": image_reader(method.images)}
+        rows = {"teacher": image_reader(begun.images, half), "student": image_reader(method.images, half)}
         channels = {"teacher": begun.images.channels, "student": method.images.channels}
     else:
-        rows = {"untrained": point_reader(begun.points), "distilled": point_reader(method.points)}
+        rows = {"untrained": point_reader(begun.points, half), "distilled": point_reader(method.points, half)}
         channels = {"untrained": begun.points.channels, "distilled": method.points.channels}
     columns = (TextColumn("{task.description:>9}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bars:

@@ -59,7 +59,7 @@ def fit(
         folder.save_student(method.images if method.student == "images" else method.points)
         folder.save_json("losses.json", losses)
         if trainer.report:
-            report(method, data, folder, losses, console)
+            report(method, data, folder, losses, console, half=trainer.precision == "bf16-mixed")
         console.print(f"checkpoint  {folder.checkpoint}\nencoder     {folder.student}", highlight=False)
     return folder.checkpoint
 

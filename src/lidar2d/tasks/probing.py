@@ -37,13 +37,15 @@ class Judged:
     cosine: dict[str, float] = field(default_factory=dict)  # condition -> similarity to the clear twin
 
 
-def image_reader(encoder: ImageEncoder) -> Reader:
-    """Read an image encoder at the centres of the grid."""
+def image_reader(encoder: ImageEncoder, half: bool = False) -> Reader:
+    """Read an image encoder at the centres of the grid; ``half`` computes its maps in bfloat16."""
 
     def read(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         assert batch.pixel_labels is not None
         labels = batch.pixel_labels[:, GRID // 2 :: GRID, GRID // 2 :: GRID]
-        maps = encoder(batch.images).float()
+        with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=half):
+            maps = encoder(batch.images)
+        maps = maps.float()
         if maps.shape[-2:] != labels.shape[-2:]:
             maps = interpolate(maps, labels.shape[-2:], mode="bilinear", align_corners=False)
         frame = batch.view_frame[:, None, None].expand(labels.shape)
@@ -52,12 +54,14 @@ def image_reader(encoder: ImageEncoder) -> Reader:
     return read
 
 
-def point_reader(encoder: PointEncoder) -> Reader:
-    """Read a point encoder at its points."""
+def point_reader(encoder: PointEncoder, half: bool = False) -> Reader:
+    """Read a point encoder at its points; ``half`` computes its features in bfloat16."""
 
     def read(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         assert batch.labels is not None
-        return encoder(batch).float(), batch.labels, batch.point_frame
+        with torch.autocast(batch.points.device.type, torch.bfloat16, enabled=half):
+            features = encoder(batch)
+        return features.float(), batch.labels, batch.point_frame
 
     return read
 
