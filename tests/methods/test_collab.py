@@ -6,15 +6,22 @@ import torch
 
 from lidar2d.data.photometric import distort_share
 from lidar2d.errors import DataError
-from lidar2d.geometry import project
+from lidar2d.geometry import pairs, project
 from lidar2d.methods.base import Stage
 from lidar2d.methods.collab import Collab
 
 
-@pytest.fixture
-def collab(encoders):
+def make(encoders, **options):
     torch.manual_seed(1)
-    return Collab(*encoders, align=Stage(steps=5, conditions="clear"), anchor=Stage(steps=5))
+    return Collab(*encoders, align=Stage(steps=5, conditions="clear"), anchor=Stage(steps=5), survey=1, **options)
+
+
+@pytest.fixture
+def collab(encoders, batch):
+    method = make(encoders, codes=7)
+    method.begin("align", 1)
+    method.look([batch])
+    return method
 
 
 def slow_pairs(batch):
@@ -41,20 +48,51 @@ def slow_read(maps, view, u, v):
     return enlarged[0, :, 0, 0]
 
 
-def test_align_equals_its_slow_twin(collab, batch):
+def slow_targets(collab, batch):
+    """Standardised teacher features of the pairs, by loops; statistics over the clear pairs alone."""
+    found = slow_pairs(batch)
+    maps = collab.teacher(batch.images)
+    seen = torch.stack([slow_read(maps, view, u, v) for _, view, u, v in found]).double()
+    clear = torch.tensor([batch.conditions[int(batch.view_frame[view])] == "day" for _, view, _, _ in found])
+    return (seen - seen[clear].mean(0)) / seen[clear].std(0, unbiased=False)
+
+
+def test_align_without_codes_equals_its_slow_twin(encoders, batch):
+    collab = make(encoders, codes=0)
     collab.begin("align", 1)
+    collab.look([batch])
     loss = collab.losses(batch)["align"]
     with torch.no_grad():
-        maps, features = collab.teacher(batch.images), collab.points(batch)
-        seen = torch.stack([slow_read(maps, view, u, v) for _, view, u, v in slow_pairs(batch)]).double()
-        units = (seen - seen.mean(0)) / seen.std(0, unbiased=False)
+        features = collab.points(batch)
         given = torch.stack([collab.head(features[point]) for point, *_ in slow_pairs(batch)]).double()
-    assert loss.item() == pytest.approx((given - units).square().mean().item(), rel=1e-4)
+        expected = (given - slow_targets(collab, batch)).square().mean()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_align_with_codes_equals_its_slow_twin(collab, batch):
+    loss = collab.losses(batch)["align"]
+    with torch.no_grad():
+        features, terms = collab.points(batch), []
+        weight = [0.0 if s == 0 else max(s, 1e-4) ** -0.5 for s in collab.codes.share.tolist()]
+        scale = sum(w * s for w, s in zip(weight, collab.codes.share.tolist(), strict=True))
+        for (point, *_), target in zip(slow_pairs(batch), slow_targets(collab, batch), strict=True):
+            unfolded = target.float() @ collab.codes.unfold
+            code = min(range(7), key=lambda k: (unfolded - collab.codes.centres[k]).norm().item())
+            logits = collab.head(features[point]).double()
+            terms.append(weight[code] / scale * -torch.log_softmax(logits, dim=0)[code])
+    assert loss.item() == pytest.approx(torch.stack(terms).mean().item(), rel=1e-4)
+
+
+def test_targets_are_means_of_codes_under_their_probabilities(collab, batch):
+    found = pairs(batch)
+    with torch.no_grad():
+        targets = collab.point_targets(batch, found)
+        logits = collab.head(collab.points(batch))[found.point]
+        slow = sum(logits.softmax(1)[:, [k]] * collab.codes.means[k] for k in range(7))
+    assert torch.allclose(targets, slow, atol=1e-5)
 
 
 def test_anchor_equals_its_slow_twin(collab, batch):
-    collab.begin("align", 1)
-    collab.losses(batch)
     collab.begin("anchor", 1)
     with torch.no_grad():
         for weight in collab.images.parameters():
@@ -62,9 +100,10 @@ def test_anchor_equals_its_slow_twin(collab, batch):
     parts = collab.losses(batch)
     with torch.no_grad():
         maps, kept, features = collab.images(batch.images), collab.teacher(batch.images), collab.points(batch)
-        pairs = slow_pairs(batch)
-        seen = collab.standardise(torch.stack([slow_read(maps, view, u, v) for _, view, u, v in pairs]))
-        given = torch.stack([collab.head(features[point]) for point, *_ in pairs])
+        found = slow_pairs(batch)
+        seen = collab.standardise(torch.stack([slow_read(maps, view, u, v) for _, view, u, v in found]))
+        logits = torch.stack([collab.head(features[point]) for point, *_ in found])
+        given = logits.softmax(1) @ collab.codes.means
         clear = [view for view in range(8) if batch.conditions[int(batch.view_frame[view])] == "day"]
         far = [
             (collab.standardise(maps[v, :, i, j]) - collab.standardise(kept[v, :, i, j])).square().mean()
@@ -84,7 +123,6 @@ def test_each_stage_trains_its_network_alone(collab, batch):
         torch.stack(list(collab.losses(batch).values())).sum().backward()
         optimizer.step()
         moved = {k for k, v in collab.state_dict().items() if not torch.equal(v, before[k])}
-        moved -= {k for k in moved if k.startswith("standardise")}
         assert moved
         assert all(name.startswith(moving) for name in moved)
         before = copy.deepcopy(collab.state_dict())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -128,9 +128,8 @@ class LidarData(LightningDataModule):
                 f"data.batch_size {self.batch_size} is not a multiple of {world} devices; "
                 f"use {nearest} or change --trainer.devices"
             )
-        frames = TrainingFrames(self.source(), seed, self.augment, self.image_size, self.cameras, self.bad_files)
         return DataLoader(
-            frames,
+            self._frames(seed),
             batch_size=None,  # a key is a whole batch: frames are packed in the worker
             sampler=Chunk(stream, total_steps, CHUNK_STEPS, lambda: trainer.global_step, rank, world),
             num_workers=self.workers,
@@ -138,6 +137,22 @@ class LidarData(LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=_one_thread if self.workers else None,
         )
+
+    def peek(self, steps: int) -> Iterator[Batch]:
+        """Read this process's share of the first batches of the stage, apart from its training.
+
+        Raises:
+            DataError: naming the bad file.
+        """
+        stream, _, seed = self._stage
+        assert self.trainer is not None
+        frames = self._frames(seed)
+        for step in range(steps):
+            keys = stream.batch(step, self.trainer.global_rank, self.trainer.world_size)
+            yield self.on_before_batch_transfer(frames[keys], 0)
+
+    def _frames(self, seed: int) -> TrainingFrames:
+        return TrainingFrames(self.source(), seed, self.augment, self.image_size, self.cameras, self.bad_files)
 
     def on_before_batch_transfer(self, batch: Batch | DataError, dataloader_idx: int) -> Batch:  # noqa: ARG002 a hook
         """Count the frames that were skipped.

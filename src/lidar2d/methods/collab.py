@@ -7,6 +7,7 @@ at hand. ``methods/collab.yaml`` says line by line which choice is the paper's a
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import ClassVar, Literal
 
 import torch
@@ -15,11 +16,14 @@ from torch import Tensor, nn
 from lidar2d.data.photometric import distort_share
 from lidar2d.frame import Batch, Pairs
 from lidar2d.geometry import ZBuffer, pairs
+from lidar2d.losses.codes import Codes
 from lidar2d.losses.distill import Distance, Standardise, distance
 from lidar2d.losses.sampling import sample
 from lidar2d.methods.base import Method, Stage, require_pairs
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder, read
-from lidar2d.processes import mean_over_processes
+from lidar2d.processes import gather, mean_over_processes
+
+_KEPT = 2048  # features of each batch that clusters are sought among
 
 
 class Collab(Method):
@@ -31,7 +35,10 @@ class Collab(Method):
         align: stage 1, on clear frames.
         anchor: stage 2, on all frames.
         clear: conditions that count as clear.
-        distance: how far a feature is from its target.
+        codes: clusters of teacher features that the 3D network learns to name in ``align``; its feature is then their
+            mean under the probabilities that it gives them. 0 learns the features themselves instead.
+        survey: batches that are looked at before the first step, for the features' statistics and clusters.
+        distance: how far a feature is from its target, in ``anchor`` and where ``codes`` is 0.
         preserve: weight of staying at the teacher's features on clear frames.
         distorted: share of the clear frames that the image network sees photometrically distorted in stage 2, while
             its target stays the teacher's features of the undistorted image.
@@ -50,6 +57,8 @@ class Collab(Method):
         align: Stage,
         anchor: Stage,
         clear: tuple[str, ...] = ("day",),
+        codes: int = 256,
+        survey: int = 32,
         distance: Distance = "mse",
         preserve: float = 4.0,
         distorted: float = 0.0,
@@ -62,6 +71,7 @@ class Collab(Method):
         self.align = align
         self.anchor = anchor
         self.clear = clear
+        self.survey = survey
         self.distance: Distance = distance
         self.preserve = preserve
         self.distorted = distorted
@@ -70,8 +80,9 @@ class Collab(Method):
         self.min_depth = min_depth
         self.zbuffer = zbuffer
         self.teacher = copy.deepcopy(images)
-        self.head = nn.Linear(points.channels, images.channels)
+        self.head = nn.Linear(points.channels, codes or images.channels)
         self.standardise = Standardise(images.channels)
+        self.codes = Codes(images.channels, codes) if codes else None
 
     def stages(self) -> dict[str, Stage]:
         """Return both stages."""
@@ -83,29 +94,53 @@ class Collab(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the losses of the current stage."""
-        found = pairs(batch, self.min_depth, self.zbuffer)
-        require_pairs(found, batch)
-        found = found[sample(batch.view_frame[found.view], batch.seeds, self.matches)]
+        found = self._pairs(batch)
         return self._align(batch, found) if self.stage == "align" else self._anchor(batch, found)
+
+    def on_train_start(self) -> None:
+        """Look at the teacher's features before the first step of the first stage that runs."""
+        if self.standardise.count == 0:
+            self.look(self.trainer.datamodule.peek(self.survey))  # type: ignore[attr-defined]
+
+    @torch.no_grad()
+    def look(self, batches: Iterable[Batch]) -> None:
+        """Take the statistics of the teacher's features at the pixels of points on clear frames, and their clusters."""
+        kept, seed = [], 0
+        for batch in batches:
+            found = self._pairs(batch.to(self.device))
+            found = found[self._is_clear(batch)[found.view]]
+            seen = read(self.teacher(batch.images.to(self.device)).float(), found, batch.image_size)
+            self.standardise.update(seen)
+            kept.append(gather(seen[:: max(1, len(seen) // _KEPT)]))
+            seed = int(batch.seeds[0])
+        if self.codes is not None:
+            self.codes.seek(self.standardise(torch.cat(kept)), torch.Generator().manual_seed(seed))
 
     def point_targets(self, batch: Batch, found: Pairs) -> Tensor:
         """Return the features (P, C) that the 3D network gives the paired points, in standardised units."""
-        targets: Tensor = self.head(self.points(batch, found.point)).float()
-        return targets
+        out: Tensor = self.head(self.points(batch, found.point)).float()
+        return out if self.codes is None else self.codes.expected(out)
+
+    def _pairs(self, batch: Batch) -> Pairs:
+        found = pairs(batch, self.min_depth, self.zbuffer)
+        require_pairs(found, batch)
+        return found[sample(batch.view_frame[found.view], batch.seeds, self.matches)]
+
+    def _is_clear(self, batch: Batch) -> Tensor:
+        return torch.tensor([c in self.clear for c in batch.conditions], device=self.device)[batch.view_frame]
 
     def _align(self, batch: Batch, found: Pairs) -> dict[str, Tensor]:
         with torch.no_grad():
-            seen = read(self.teacher(batch.images).float(), found, batch.image_size)
-            if self.training:
-                self.standardise.update(seen)
-        return {
-            "align": mean_over_processes(
-                distance(self.point_targets(batch, found), self.standardise(seen), self.distance)
-            )
-        }
+            seen = self.standardise(read(self.teacher(batch.images).float(), found, batch.image_size))
+        out: Tensor = self.head(self.points(batch, found.point)).float()
+        if self.codes is None:
+            return {"align": mean_over_processes(distance(out, seen, self.distance))}
+        code = self.codes.sort(seen)
+        named = nn.functional.cross_entropy(out, code, reduction="none")
+        return {"align": mean_over_processes(named * self.codes.weight()[code])}
 
     def _anchor(self, batch: Batch, found: Pairs) -> dict[str, Tensor]:
-        is_clear = torch.tensor([c in self.clear for c in batch.conditions], device=self.device)[batch.view_frame]
+        is_clear = self._is_clear(batch)
         with torch.no_grad():
             targets = self.point_targets(batch, found)
             kept = _rows(self.standardise, self.teacher(batch.images[is_clear]).float())
