@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -30,14 +31,20 @@ def report(
         console: where the table is shown.
         half: networks compute in bfloat16, as they were trained; probes never do.
     """
+    recipe = yaml.safe_load(folder.recipe.read_text(encoding="utf-8"))
     begun = copy.deepcopy(method)
     begun.load_state_dict(folder.load_weights(folder.start))
     method.eval(), begun.eval()
-    facts: dict[str, Any] = {"losses": losses, "data": data.card.name, "student": method.student}
+    facts: dict[str, Any] = {
+        "losses": losses,
+        "data": data.card.name,
+        "student": method.student,
+        "networks": {name: recipe["method"]["init_args"][name] for name in ("points", "images")},
+    }
     tables = [_loss_table(losses)]
     if data.probe and data.test:
         facts["features"] = _judge(method, begun, data, console, half)
-        tables.append(_feature_table(facts["features"], data, method.student))
+        tables.append(_feature_table(facts["features"], data, method.student, facts["networks"]["images"]))
     path = folder.save_json("report.json", facts)
     picture = folder.path / "features.png"
     write_atomically(picture, lambda unfinished: draw_features(method, begun, data, unfinished))
@@ -82,12 +89,14 @@ def _loss_table(losses: dict[str, Any]) -> Table:
     return table
 
 
-def _feature_table(features: dict[str, Any], data: LidarData, student: str) -> Table:
+def _feature_table(features: dict[str, Any], data: LidarData, student: str, images: dict[str, Any]) -> Table:
     card = data.card
     first, second = features
     what = "pixel" if student == "images" else "point"
+    origin = (images.get("init_args") or {}).get("weights") or "random"
     table = Table(
-        title=f"Frozen {what} features on held-out scenes of {card.title}: mIoU in percent of a ridge probe",
+        title=f"Frozen {what} features on held-out scenes of {card.title}: mIoU in percent of a ridge probe\n"
+        f"image weights at the start: {origin}",
         title_justify="left",
     )
     conditions = list(features[first]["clear_probe"]["miou"])
