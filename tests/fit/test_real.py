@@ -8,8 +8,8 @@ import pytest
 
 SAMPLES = Path(os.environ.get("LIDAR2D_SAMPLES", Path(__file__).parents[3] / "shared" / "data"))
 SHORT = {
-    "collab": ["--method.align.steps", "16", "--method.anchor.steps", "16", "--method.anchor.warmup", "0"],
-    "ppkt": ["--method.pretrain.steps", "16"],
+    "collab": ["--method.align.steps", "60", "--method.anchor.steps", "40", "--method.survey", "4"],
+    "ppkt": ["--method.pretrain.steps", "40"],
 }
 
 

@@ -1,6 +1,6 @@
 import torch
 
-from lidar2d.losses.codebook import Codebook, k_means, nearest_code
+from lidar2d.losses.codebook import Codebook, far_apart, k_means, nearest_code
 
 
 def blobs(generator, count=50):
@@ -64,3 +64,11 @@ def test_codes_survive_a_checkpoint():
     rows = torch.randn(30, 2, generator=torch.Generator().manual_seed(7)) * 5
     assert torch.equal(book.sort(rows), other.sort(rows))
     assert len(set(book.sort(book.sample).tolist())) > 1
+
+
+def test_far_apart_rows_find_a_rare_group():
+    g = torch.Generator().manual_seed(0)
+    rows = torch.randn(1000, 3, generator=g) * 0.1
+    rows[7] += 20
+    hit = sum(bool((far_apart(rows, 4, torch.Generator().manual_seed(s)) > 10).any()) for s in range(50))
+    assert hit == 50

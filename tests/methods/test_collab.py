@@ -73,7 +73,7 @@ def test_align_with_codes_equals_its_slow_twin(collab, batch):
     loss = collab.losses(batch)["align"]
     with torch.no_grad():
         features, terms = collab.points(batch), []
-        weight = [0.0 if s == 0 else max(s, 1e-4) ** -0.5 for s in collab.codes.share.tolist()]
+        weight = [0.0 if s == 0 else max(s, 1e-4) ** -0.8 for s in collab.codes.share.tolist()]
         scale = sum(w * s for w, s in zip(weight, collab.codes.share.tolist(), strict=True))
         for (point, *_), target in zip(slow_pairs(batch), slow_targets(collab, batch), strict=True):
             unfolded = target.float() @ collab.codes.unfold

@@ -58,12 +58,28 @@ class Codebook(nn.Module):
         return nearest_code(self.units(rows), self.codes)
 
 
-def k_means(rows: Tensor, codes: int, generator: torch.Generator, rounds: int) -> Tensor:
-    """Return centres (codes, C) of Lloyd's algorithm, started at rows drawn at random.
+def far_apart(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Return rows (count, C) drawn one by one, each with odds of its squared distance to those drawn before.
+
+    The seeding of k-means++ (Arthur and Vassilvitskii, 2007): rare kinds of rows get centres of their own.
+    """
+    chosen = [int(torch.randint(len(rows), (1,), generator=generator))]
+    odds = (rows - rows[chosen[0]]).square().sum(1)
+    for _ in range(count - 1):
+        # where all rows are drawn already, any row does
+        drawn = torch.multinomial((odds + 1e-12).cpu(), 1, generator=generator)
+        chosen.append(int(drawn))
+        odds = torch.minimum(odds, (rows - rows[chosen[-1]]).square().sum(1))
+    return rows[chosen]
+
+
+def k_means(rows: Tensor, codes: int, generator: torch.Generator, rounds: int, start: Tensor | None = None) -> Tensor:
+    """Return centres (codes, C) of Lloyd's algorithm, started at the given centres or at rows drawn at random.
 
     A centre that nothing is nearest to moves to another random row.
     """
-    centres = rows[torch.randint(len(rows), (codes,), generator=generator).to(rows.device)]
+    random = rows[torch.randint(len(rows), (codes,), generator=generator).to(rows.device)]
+    centres = random if start is None else start
     for _ in range(rounds):
         code = nearest_code(rows, centres)
         count = torch.bincount(code, minlength=codes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lidar2d.losses.codebook import k_means, nearest_code
+from lidar2d.losses.codebook import far_apart, k_means, nearest_code
 
 
 class Codes(nn.Module):
@@ -50,7 +50,8 @@ class Codes(nn.Module):
         stretch = values.clamp_min(1e-4 * float(values.max())) ** (-0.5 * self.whiten)
         self.unfold.copy_(vectors @ stretch.diag() @ vectors.T)
         unfolded = rows @ self.unfold
-        self.centres.copy_(k_means(unfolded, len(self.centres), generator, rounds))
+        start = far_apart(unfolded, len(self.centres), generator)
+        self.centres.copy_(k_means(unfolded, len(self.centres), generator, rounds, start))
         code = nearest_code(unfolded, self.centres)
         count = torch.bincount(code, minlength=len(self.centres)).to(rows)
         self.share.copy_(count / count.sum())

@@ -37,6 +37,8 @@ class Collab(Method):
         clear: conditions that count as clear.
         codes: clusters of teacher features that the 3D network learns to name in ``align``; its feature is then their
             mean under the probabilities that it gives them. 0 learns the features themselves instead.
+        whiten: power of the whitening before clusters are sought; 1 makes all directions count alike.
+        balance: a cluster counts as much as its share of the pairs to the power ``1 - balance``.
         survey: batches that are looked at before the first step, for the features' statistics and clusters.
         distance: how far a feature is from its target, in ``anchor`` and where ``codes`` is 0.
         preserve: weight of staying at the teacher's features on clear frames.
@@ -57,7 +59,9 @@ class Collab(Method):
         align: Stage,
         anchor: Stage,
         clear: tuple[str, ...] = ("day",),
-        codes: int = 256,
+        codes: int = 64,
+        whiten: float = 0.5,
+        balance: float = 0.8,
         survey: int = 32,
         distance: Distance = "mse",
         preserve: float = 4.0,
@@ -82,7 +86,7 @@ class Collab(Method):
         self.teacher = copy.deepcopy(images)
         self.head = nn.Linear(points.channels, codes or images.channels)
         self.standardise = Standardise(images.channels)
-        self.codes = Codes(images.channels, codes) if codes else None
+        self.codes = Codes(images.channels, codes, whiten, balance) if codes else None
 
     def stages(self) -> dict[str, Stage]:
         """Return both stages."""
