@@ -3,10 +3,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from pair_loops import slow_pairs
 
 from lidar2d.data.photometric import distort_share
 from lidar2d.errors import DataError
-from lidar2d.geometry import pairs, project
+from lidar2d.geometry import pairs
 from lidar2d.methods.base import Stage
 from lidar2d.methods.collab import Collab
 
@@ -22,20 +23,6 @@ def collab(encoders, batch):
     method.begin("align", 1)
     method.look([batch])
     return method
-
-
-def slow_pairs(batch):
-    """Point row, view row and pixel of every visible point, by loops."""
-    found = []
-    for view in range(len(batch.images)):
-        pixels, depth = project(batch.points[:, :3], batch.intrinsics[[view]], batch.cam_from_lidar[[view]])
-        for point in range(len(batch.points)):
-            if batch.point_frame[point] != batch.view_frame[view]:
-                continue
-            u, v = pixels[0, point].tolist()
-            if depth[0, point] > 1 and 0 <= u < 48 and 0 <= v < 32:
-                found.append((point, view, u, v))
-    return found
 
 
 def slow_read(maps, view, u, v):

@@ -2,10 +2,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from pair_loops import slow_pairs
 
 from lidar2d.data.descriptors import describe
 from lidar2d.errors import DataError
-from lidar2d.geometry import project
 from lidar2d.methods.base import Stage
 from lidar2d.methods.geometric import Geometric, Targets
 
@@ -16,20 +16,6 @@ def geometric(encoders):
     return Geometric(
         *encoders, measure=Stage(steps=5), sort=Stage(steps=5), codes=(5, 3, 4), rows=200, matches=10**6, balance=0.5
     )
-
-
-def pairs_by_loops(batch):
-    """Point row, view row and pixel of every visible point."""
-    found = []
-    for view in range(len(batch.images)):
-        pixels, depth = project(batch.points[:, :3], batch.intrinsics[[view]], batch.cam_from_lidar[[view]])
-        for point in range(len(batch.points)):
-            if batch.point_frame[point] != batch.view_frame[view]:
-                continue
-            u, v = pixels[0, point].tolist()
-            if depth[0, point] > 1 and 0 <= u < 48 and 0 <= v < 32:
-                found.append((point, view, u, v))
-    return found
 
 
 def described(batch, point):
@@ -46,7 +32,7 @@ def described(batch, point):
 def seen(geometric, batch):
     maps = geometric.images(batch.images)
     rows = []
-    for point, view, u, v in pairs_by_loops(batch)[::17]:
+    for point, view, u, v in slow_pairs(batch)[::17]:
         place = torch.tensor([[[[2 * u / 48 - 1, 2 * v / 32 - 1]]]], dtype=maps.dtype)
         feature = torch.nn.functional.grid_sample(maps[[view]], place, align_corners=False, padding_mode="border")
         rows.append((feature[0, :, 0, 0], *described(batch, point)))
