@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lidar2d.data.card import load_card
-from lidar2d.data.source import Source, open_source
+from lidar2d.data.source import Source
 from lidar2d.frame import Batch, Pairs
 from lidar2d.methods.collab import Collab
 from lidar2d.nets.encoder import read
@@ -36,7 +35,7 @@ class Oracle(Collab):
         """Return what the teacher sees on the clear twin, at the pixels of the pairs."""
         if self.stage == "align":
             return super().point_targets(batch, found)
-        town = self._town()
+        town: Source = self.trainer.datamodule.source()
         index = {token: row for row, token in enumerate(town.tokens)}
         images = []
         for token, condition in zip(batch.tokens, batch.conditions, strict=True):
@@ -46,7 +45,3 @@ class Oracle(Collab):
             raise ValueError("the oracle needs every camera of a frame: leave data.cameras and image augmentation off")
         targets: Tensor = self.standardise(read(self.teacher(twins.to(self.device)), found, batch.image_size))
         return targets
-
-    def _town(self) -> Source:
-        card = load_card("synthetic")
-        return open_source(card, card.train)

@@ -15,24 +15,35 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
+import torch
 import yaml
 
+from lidar2d.data.card import load_card
+
 HERE = Path(__file__).resolve().parent
-VARIANTS = ("collab", "photometric", "shuffled", "untrained", "oracle")
+VARIANTS = {
+    "collab": "Collaborative Distillation",
+    "photometric": "photometric augmentation alone, no LiDAR",
+    "shuffled": "collab, its 3D targets shuffled among the points of a frame",
+    "untrained": "collab, its 3D network never trained",
+    "oracle": "collab, its targets the teacher's features of the clear twin image, which only a simulator has",
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--runs", type=Path, default=Path("runs/worth"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("flags", nargs="*", help="further flags of `lidar2d fit`, after --")
     given = parser.parse_args()
-    records = []
+    records: list[dict[str, Any]] = []
     for seed in given.seeds:
         for variant in given.variants:
             records.append(run(variant, seed, given.runs, given.flags))
@@ -41,10 +52,10 @@ def main() -> None:
             unfinished = given.out.with_name(f".{given.out.name}")
             unfinished.write_text("\n".join(lines) + "\n")
             unfinished.replace(given.out)
-            print(table(records), flush=True)
+            print(table(records, "clear_probe"), table(records, "mixed_probe"), sep="\n\n", end="\n\n", flush=True)
 
 
-def run(variant: str, seed: int, runs: Path, flags: list[str]) -> dict[str, object]:
+def run(variant: str, seed: int, runs: Path, flags: list[str]) -> dict[str, Any]:
     """Train one variant with one seed; what an earlier call finished is read, not trained again."""
     folder = runs / f"{variant}-{seed}"
     if not (folder / "report.json").exists():
@@ -62,13 +73,13 @@ def run(variant: str, seed: int, runs: Path, flags: list[str]) -> dict[str, obje
             words = ["fit", "--resume", str(folder)]
         begun = time.monotonic()
         call(words)
-        (folder / "seconds").write_text(str(time.monotonic() - begun))
+        cost = {"seconds": round(time.monotonic() - begun), "machine": machine()}
+        (folder / "cost.json").write_text(json.dumps(cost))
     report = json.loads((folder / "report.json").read_text())
     return {
         "variant": variant,
         "seed": seed,
-        "seconds": round(float((folder / "seconds").read_text())),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+        **json.loads((folder / "cost.json").read_text()),
         "losses": report["losses"],
         "features": {
             name: {
@@ -85,7 +96,7 @@ def new_run(recipe: Path, seed: int, folder: Path, flags: list[str]) -> list[str
     return ["fit", "--method", str(recipe), "--seed", str(seed), "--run", str(folder), *flags]
 
 
-def recipe_of(variant: str) -> dict[str, object]:
+def recipe_of(variant: str) -> dict[str, Any]:
     """Return the recipe of a variant: collab's own, with one thing changed."""
     name = "photometric" if variant == "photometric" else "collab"
     recipe = yaml.safe_load((HERE.parent / "methods" / f"{name}.yaml").read_text())
@@ -108,20 +119,33 @@ def call(words: list[str], out: Path | None = None) -> None:
         out.write_bytes(done.stdout)
 
 
-def table(records: list[dict[str, object]]) -> str:
-    """Print student minus teacher in points of mIoU, mean over seeds: clear probe, then mixed probe."""
-    lines = []
-    for probe in ("clear_probe", "mixed_probe"):
-        for variant in dict.fromkeys(record["variant"] for record in records):
-            mine = [record["features"] for record in records if record["variant"] == variant]
-            conditions = list(mine[0]["teacher"][probe]["miou"])
-            gains = {
-                c: mean(m["student"][probe]["miou"][c] - m["teacher"][probe]["miou"][c] for m in mine)
-                for c in conditions
-            }
-            adverse = mean(m["student"][probe]["adverse"] - m["teacher"][probe]["adverse"] for m in mine)
-            shown = "  ".join(f"{c} {gain:+5.1f}" for c, gain in gains.items())
-            lines.append(f"{probe:12} {variant:12} {len(mine)} seeds  {shown}  adverse {adverse:+5.1f}")
+def machine() -> str:
+    return f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, no GPU"
+
+
+def table(records: list[dict[str, Any]], probe: str) -> str:
+    """Put the teacher's mIoU and what each variant gains on it into a table in Markdown; means over the seeds."""
+    card = load_card("synthetic")
+    conditions = (*card.clear, *card.adverse)
+    lines = [
+        f"| | {' | '.join(conditions)} | adverse | seeds |",
+        "|---|" + "---:|" * (len(conditions) + 2),
+    ]
+
+    def row(title: str, variant: str, sign: str, minus: str | None) -> str:
+        mine = [record["features"] for record in records if record["variant"] == variant]
+
+        def value(pick: Callable[[dict[str, Any]], float]) -> str:
+            found = (pick(m["student" if minus else "teacher"]) - (pick(m[minus]) if minus else 0) for m in mine)
+            return f"{mean(found):{sign}.1f}"
+
+        by_condition = [value(lambda judged, c=c: judged[probe]["miou"][c]) for c in conditions]
+        return f"| {' | '.join([title, *by_condition, value(lambda judged: judged[probe]['adverse'])])} | {len(mine)} |"
+
+    first = records[0]["variant"]
+    lines.append(row("the teacher's mIoU", first, "", None))
+    done = {record["variant"] for record in records}
+    lines += [row(title, variant, "+", "teacher") for variant, title in VARIANTS.items() if variant in done]
     return "\n".join(lines)
 
 

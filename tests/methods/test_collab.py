@@ -115,6 +115,23 @@ def test_each_stage_trains_its_network_alone(collab, batch):
         before = copy.deepcopy(collab.state_dict())
 
 
+def test_a_blend_lies_between_the_teacher_and_the_tuned_weights(encoders):
+    collab = make(encoders, codes=7, blend=0.75)
+    for stage, share in (("align", 1.0), ("anchor", 0.75)):
+        collab.begin(stage, 1)
+        with torch.no_grad():
+            for weight in collab.images.parameters():
+                weight += torch.randn(weight.shape, generator=torch.Generator().manual_seed(5))
+        tuned = copy.deepcopy(collab.images.state_dict())
+        collab.finish()
+        for name, weight in collab.images.state_dict().items():
+            assert torch.allclose(weight.double(), taught(collab, name) * (1 - share) + tuned[name].double() * share)
+
+
+def taught(collab, name):
+    return collab.teacher.state_dict()[name].double()
+
+
 def test_preserve_is_zero_before_the_first_step(collab, batch):
     collab.begin("anchor", 1)
     assert collab.losses(batch)["preserve"].item() == pytest.approx(0, abs=1e-10)

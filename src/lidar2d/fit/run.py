@@ -119,6 +119,7 @@ def _run_stage(
                 if trainer.interrupted:
                     raise KeyboardInterrupt from None  # what Lightning was told, before it decided to exit
                 raise
+    method.finish()
     if data.skipped:
         console.print(f"skipped {data.skipped} frames with bad files; `lidar2d check` names them")
     fell = {"steps": total, "losses": history.first_and_last()}

@@ -116,6 +116,9 @@ class Method(LightningModule, ABC):
             module.requires_grad_(True)
         self.train(self.training)
 
+    def finish(self) -> None:
+        """Leave the current stage after its last step, before its weights are kept."""
+
     def train(self, mode: bool = True) -> Self:
         """Set training mode, except for what the stage does not train: frozen networks stay in evaluation mode."""
         super().train(False)

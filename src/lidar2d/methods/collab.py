@@ -45,6 +45,9 @@ class Collab(Method):
         distorted: share of the clear frames that the image network sees photometrically distorted in stage 2, while
             its target stays the teacher's features of the undistorted image.
         strength: of that distortion.
+        blend: how far ``anchor`` moves the image network from the teacher's weights to the tuned ones, at its end;
+            less than 1 gives some of the gain in bad weather back for what the teacher could do on clear days
+            (weight-space ensembling, arXiv 2109.01903).
         matches: pairs sampled over the global batch; all of them where there are fewer.
         min_depth: metres; nearer points are not paired.
         zbuffer: leave hidden points out; None pairs them.
@@ -67,6 +70,7 @@ class Collab(Method):
         preserve: float = 4.0,
         distorted: float = 0.0,
         strength: float = 1.0,
+        blend: float = 1.0,
         matches: int = 32768,
         min_depth: float = 1.0,
         zbuffer: ZBuffer | None = None,
@@ -80,6 +84,7 @@ class Collab(Method):
         self.preserve = preserve
         self.distorted = distorted
         self.strength = strength
+        self.blend = blend
         self.matches = matches
         self.min_depth = min_depth
         self.zbuffer = zbuffer
@@ -100,6 +105,15 @@ class Collab(Method):
         """Return the losses of the current stage."""
         found = self._pairs(batch)
         return self._align(batch, found) if self.stage == "align" else self._anchor(batch, found)
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Blend the tuned image network with the teacher, weight by weight."""
+        if self.stage == "anchor" and self.blend != 1:
+            taught = self.teacher.state_dict()
+            for name, tuned in self.images.state_dict().items():
+                if tuned.is_floating_point():
+                    tuned.copy_(torch.lerp(taught[name], tuned, self.blend))
 
     def on_train_start(self) -> None:
         """Look at the teacher's features before the first step of the first stage that runs."""
