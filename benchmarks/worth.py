@@ -28,6 +28,7 @@ from lidar2d.data.card import load_card
 HERE = Path(__file__).resolve().parent
 VARIANTS = {
     "collab": "Collaborative Distillation",
+    "minkunet": "the same, its 3D network MinkUNet",
     "photometric": "photometric augmentation alone, no LiDAR",
     "shuffled": "collab, its 3D targets shuffled among the points of a frame",
     "untrained": "collab, its 3D network never trained",
@@ -102,6 +103,8 @@ def recipe_of(variant: str) -> dict[str, Any]:
     recipe = yaml.safe_load((HERE.parent / "methods" / f"{name}.yaml").read_text())
     if variant in ("shuffled", "oracle"):
         recipe["method"]["class_path"] = f"controls.{variant.capitalize()}"
+    if variant == "minkunet":
+        recipe["method"]["init_args"]["points"] = {"class_path": "lidar2d.nets.minkunet.MinkUNet", "init_args": {}}
     if variant == "untrained":
         recipe["method"]["init_args"]["align"]["steps"] = 0
     return recipe
