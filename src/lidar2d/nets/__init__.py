@@ -1,1 +1,1 @@
-"""Networks: encoders of points and of images, and small heads."""
+"""Networks: encoders of points and of images."""
