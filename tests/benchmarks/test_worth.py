@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import mean
 
 import pytest
+import worth
 
 ROOT = Path(__file__).parents[2]
 RECORDED = ROOT / "results" / "foundation" / "collab.jsonl"
@@ -20,7 +21,8 @@ def gains(request, tmp_path_factory):
     if request.param == "fresh":
         folder = tmp_path_factory.mktemp("worth")
         path = folder / "collab.jsonl"
-        words = ["--seeds", "0", "--runs", str(folder / "runs"), "--out", str(path)]
+        variants = ["collab", "photometric", "shuffled", "untrained", "oracle"]
+        words = ["--seeds", "0", "--variants", *variants, "--runs", str(folder / "runs"), "--out", str(path)]
         subprocess.run([sys.executable, str(ROOT / "benchmarks" / "worth.py"), *words], check=True)
     gained = {}
     for record in map(json.loads, path.read_text().splitlines()):
@@ -56,3 +58,9 @@ def test_lidar_is_worth_more_than_photometric_augmentation(gains):
 @pytest.mark.parametrize("control", ["shuffled", "untrained"])
 def test_the_gain_is_gone_without_a_taught_lidar_network(gains, control):
     assert adverse(gains[control]) < 1
+
+
+@pytest.mark.parametrize(("probe", "page"), [("clear_probe", "README.md"), ("mixed_probe", "results/README.md")])
+def test_the_pages_show_the_recorded_table(probe, page):
+    records = [json.loads(line) for line in RECORDED.read_text().splitlines()]
+    assert worth.table(records, probe) in (ROOT / page).read_text()
