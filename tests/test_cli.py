@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from lidar2d import __version__, arguments, cli, recipe, runs, words
-from lidar2d.errors import DataError, UsageError
+from lidar2d.errors import DataError, SettingError, UsageError, within
 
 # stand-ins for networks and methods, built as the real ones are
 
@@ -29,6 +29,8 @@ class Range(Encoder):
     def __init__(
         self, width: int = 16, weights: str | None = "town", span: tuple[float, float] = (-30.0, 10.0)
     ) -> None:
+        if span[0] > span[1]:
+            raise SettingError("span", span, "it must be [lowest, highest]")
         self.width, self.weights, self.span = width, weights, span
 
     def forward(self) -> None: ...
@@ -56,8 +58,7 @@ class Toy(Method):
     def __init__(
         self, points: Encoder, anchor: Stage = Stage(), mode: Literal["mse", "cosine"] = "mse", preserve: float = 4.0
     ) -> None:
-        if preserve < 0:
-            raise UsageError(f"preserve is {preserve}; give 0 or more")
+        within(0, preserve=preserve)
         self.points, self.anchor, self.mode, self.preserve = points, anchor, mode, preserve
 
     def losses(self) -> None: ...
@@ -238,7 +239,8 @@ def test_a_missing_argument_is_named(tmp_path: Path):
 
 
 def test_what_a_constructor_refuses_reaches_the_user(toy: Path):
-    assert refused(toy, "--method.preserve", "-1") == "preserve is -1.0; give 0 or more"
+    assert refused(toy, "--method.preserve", "-1") == "--method.preserve is -1.0; it must be at least 0"
+    assert refused(toy, "--method.points.span", "[10,-30]").startswith("--method.points.span is (10.0, -30.0); ")
 
 
 # words

@@ -10,7 +10,7 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from lidar2d.complaints import explain, nearest_setting
-from lidar2d.errors import UsageError
+from lidar2d.errors import SettingError, UsageError
 
 set_parsing_settings(unset_sentinel=True)  # a null in a recipe is a value, and is checked as one
 
@@ -117,18 +117,31 @@ def build(parser: ArgumentParser, settings: Namespace) -> Namespace:
     """Build the objects that the settings describe.
 
     Raises:
-        UsageError: as their constructors raise it.
+        UsageError: as their constructors raise it; a setting is named in full.
     """
     try:
         built: Namespace = parser.instantiate(settings)
-    except ValueError as error:
+    except (UsageError, ValueError) as error:
         cause: BaseException | None = error
-        while cause is not None:  # the parser wraps what is raised inside an optional argument
-            if isinstance(cause, UsageError):
-                raise cause from None
-            cause = cause.__cause__ or cause.__context__
-        raise
+        while cause is not None and not isinstance(cause, UsageError):
+            cause = cause.__cause__ or cause.__context__  # the parser wraps what is raised inside an optional argument
+        if cause is None:
+            raise
+        raise _in_full(cause, flags(resolved(parser, settings))) from None
     return built
+
+
+def _in_full(error: UsageError, content: dict[str, Any]) -> UsageError:
+    """Name a refused setting as a flag: a constructor knows but the last part of it."""
+    if not isinstance(error, SettingError):
+        return error
+    given = str(error.value).strip("()")  # a list of the recipe has become a tuple
+    flag = [
+        f"--{name}"
+        for name, value in content.items()
+        if name.rpartition(".")[2] == error.name and str(value).strip("[]") == given
+    ]
+    return SettingError(flag[0], error.value, error.needs) if len(flag) == 1 else error
 
 
 def resolved(parser: ArgumentParser, settings: Namespace) -> dict[str, Any]:

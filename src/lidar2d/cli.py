@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from lidar2d import __version__, listing, runs, words
-from lidar2d.errors import DataError, UsageError, nearest
+from lidar2d.errors import DataError, UsageError, nearest, within
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -140,6 +140,7 @@ def _run(told: words.FitWords, parser: ArgumentParser, settings: Namespace, cont
     from lidar2d import arguments
     from lidar2d.fit import fit
 
+    within(0, 2**63 - 1, seed=settings.seed)
     torch.manual_seed(settings.seed)  # the networks' first weights
     built = arguments.build(parser, settings)
     joined = os.environ.get(JOINED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 
 
@@ -12,6 +13,29 @@ class UsageError(Exception):
 
 class DataError(UsageError):
     """A file of a data set that is missing, unreadable or wrong; the message names the file."""
+
+
+class SettingError(UsageError):
+    """A setting whose value has no meaning; it knows its last name, and the command line adds those before it."""
+
+    def __init__(self, name: str, value: object, needs: str) -> None:
+        super().__init__(f"{name} is {value}; {needs}")
+        self.name = name
+        self.value = value
+        self.needs = needs
+
+
+def within(low: float, high: float = math.inf, /, **settings: float | Iterable[float] | None) -> None:
+    """Refuse settings, given by name, that lie outside of low..high or are NaN; None passes, of several all count.
+
+    Raises:
+        SettingError: naming the first one.
+    """
+    for name, given in settings.items():
+        numbers = () if given is None else given if isinstance(given, Iterable) else (given,)
+        if not all(low <= number <= high for number in numbers):
+            reach = f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
+            raise SettingError(name, given, f"it must be {reach}")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

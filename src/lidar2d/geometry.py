@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lidar2d.errors import within
 from lidar2d.frame import Batch, Boxes, Pairs
 
 
@@ -31,6 +32,11 @@ class ZBuffer:
 
     cell: float = 4.0  # pixels: side of the square cells in which depths compete
     margin: float = 0.05  # a point is hidden if depth > (1 + margin) * nearest depth + 0.5 m
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning."""
+        within(1e-3, cell=self.cell)
+        within(0, margin=self.margin)
 
 
 def transform(matrix: Tensor, xyz: Tensor) -> Tensor:

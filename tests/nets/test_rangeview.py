@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from lidar2d.errors import SettingError
 from lidar2d.frame import Batch, Frame, collate
 from lidar2d.nets.rangeview import RangeView, cells_of, nearest_points
 
@@ -122,7 +123,7 @@ def test_the_default_is_light():
 
 
 def test_sizes_that_cannot_be_halved_are_refused():
-    with pytest.raises(ValueError, match="multiple"):
+    with pytest.raises(SettingError, match="multiple"):
         RangeView(columns=100)
 
 

@@ -16,7 +16,7 @@ from numpy.random import Generator
 from torch import Tensor
 
 from lidar2d.data.photometric import distort
-from lidar2d.errors import UsageError
+from lidar2d.errors import SettingError, within
 from lidar2d.frame import Frame
 from lidar2d.geometry import in_view, project, transform, transform_boxes
 
@@ -49,14 +49,12 @@ class Augment:
         for name in ("scale", "crop", "crop_ratio"):
             bounds = getattr(self, name)
             if bounds is not None and not 0 < bounds[0] <= bounds[1]:
-                raise UsageError(f"augment.{name} is {bounds}; it needs [low, high] with 0 < low <= high")
-        if self.crop is not None and self.crop[1] > 1:
-            raise UsageError(f"augment.crop is {self.crop}; a share of the image area is at most 1")
-        if not 0 <= self.flip_image <= 1:
-            raise UsageError(f"augment.flip_image is {self.flip_image}; it is a probability, 0 to 1")
-        for name in ("translate", "photometric"):
-            if not getattr(self, name) >= 0:
-                raise UsageError(f"augment.{name} is {getattr(self, name)}; it must be 0 or more")
+                raise SettingError(name, bounds, "it needs [low, high] with 0 < low <= high")
+        within(0, 1, crop=self.crop, flip_image=self.flip_image)
+        within(1, crop_size=self.crop_size)
+        within(0.01, 100, scale=self.scale, crop_ratio=self.crop_ratio)
+        within(0, 100, translate=self.translate)
+        within(0, 10, photometric=self.photometric)
 
     def __call__(self, frame: Frame, rng: Generator) -> Frame:
         """Return the frame as one training step sees it; equal generators give equal frames."""

@@ -16,7 +16,7 @@ from lidar2d.data.augment import Augment, resize
 from lidar2d.data.card import Card, load_card
 from lidar2d.data.source import Preparable, Source, open_source
 from lidar2d.data.stream import Chunk, Key, Stream, frame_seed
-from lidar2d.errors import DataError, UsageError
+from lidar2d.errors import DataError, UsageError, within
 from lidar2d.frame import Batch, Frame, collate
 
 CHUNK_STEPS = 50  # a run can be resumed every so many steps
@@ -54,6 +54,9 @@ class LidarData(LightningDataModule):
         bad_files: Literal["stop", "skip"] = "stop",
     ) -> None:
         super().__init__()
+        within(1, batch_size=batch_size, cameras=cameras)
+        within(8, 8192, image_size=image_size)
+        within(0, workers=workers)
         self.card: Card = load_card(card)
         self.root = root
         self.split = split or self.card.train
@@ -66,8 +69,6 @@ class LidarData(LightningDataModule):
         self.augment = augment
         self.bad_files: Literal["stop", "skip"] = bad_files
         self.skipped = 0  # frames left out so far because a file of theirs is bad
-        if batch_size < 1:
-            raise UsageError(f"data.batch_size is {batch_size}; a step needs at least one frame")
 
     def source(self, split: str | None = None) -> Source:
         """Open a split as raw frames, resized to the image size."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from lidar2d.errors import within
+
 
 @dataclass(frozen=True)
 class TrainerOptions:
@@ -31,3 +33,8 @@ class TrainerOptions:
     progress: bool = True
     save_every: float = 30.0
     report: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning."""
+        within(1, devices=self.devices, num_nodes=self.num_nodes)
+        within(0, save_every=self.save_every)

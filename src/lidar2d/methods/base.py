@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from lidar2d.errors import DataError, UsageError
+from lidar2d.errors import DataError, SettingError, UsageError, within
 from lidar2d.frame import Batch, Pairs
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
 from lidar2d.processes import sum_over_processes
@@ -48,6 +48,11 @@ class Stage:
     decay: Literal["cosine", "cosine-by-epoch", "constant"] = "cosine"
     clip: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning."""
+        within(0, steps=self.steps, epochs=self.epochs, warmup=self.warmup)
+        within(0, lr=self.lr, weight_decay=self.weight_decay, clip=self.clip)
+
     def total_steps(self, steps_per_epoch: int) -> int:
         """Return the optimiser steps of the whole stage.
 
@@ -58,8 +63,6 @@ class Stage:
             raise UsageError(f"a stage needs either steps or epochs; given steps {self.steps} and epochs {self.epochs}")
         total = self.steps if self.epochs is None else self.epochs * steps_per_epoch
         assert total is not None  # narrowed by the check above
-        if total < 0:
-            raise UsageError(f"a stage cannot have {total} steps; give 0 (skip it) or more")
         return total
 
     def build_optimizer(self, parameters: list[nn.Parameter]) -> Optimizer:
@@ -90,6 +93,8 @@ class Method(LightningModule, ABC):
 
     def __init__(self, points: PointEncoder, images: ImageEncoder) -> None:
         super().__init__()
+        if self.student == "images" and images.frozen:
+            raise SettingError("frozen", True, "this method trains the image network; set it to false")
         self.points = points
         self.images = images
         self.stage = ""

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lidar2d.data.photometric import distort_share
+from lidar2d.errors import SettingError, UsageError, within
 from lidar2d.frame import Batch, Pairs
 from lidar2d.geometry import ZBuffer, pairs
 from lidar2d.losses.codes import Codes
@@ -76,6 +77,12 @@ class Collab(Method):
         zbuffer: ZBuffer | None = None,
     ) -> None:
         super().__init__(points, images)
+        within(0, codes=codes, preserve=preserve, min_depth=min_depth)
+        within(1, survey=survey, matches=matches)
+        within(0, 1, whiten=whiten, balance=balance, distorted=distorted, blend=blend)
+        within(0, 10, strength=strength)
+        if codes == 1:
+            raise SettingError("codes", codes, "one cluster tells nothing; give 0 (none) or at least 2")
         self.align = align
         self.anchor = anchor
         self.clear = clear
@@ -122,7 +129,11 @@ class Collab(Method):
 
     @torch.no_grad()
     def look(self, batches: Iterable[Batch]) -> None:
-        """Take the statistics of the teacher's features at the pixels of points on clear frames, and their clusters."""
+        """Take the statistics of the teacher's features at the pixels of points on clear frames, and their clusters.
+
+        Raises:
+            UsageError: if there are fewer features than clusters.
+        """
         kept, seed = [], 0
         for batch in batches:
             found = self._pairs(batch.to(self.device))
@@ -131,8 +142,15 @@ class Collab(Method):
             self.standardise.update(seen)
             kept.append(gather(seen[:: max(1, len(seen) // _KEPT)]))
             seed = int(batch.seeds[0])
+        rows = torch.cat(kept)
+        needed = 2 if self.codes is None else len(self.codes.share)
+        if len(rows) < needed:
+            raise UsageError(
+                f"{self.survey} batches show {len(rows)} features of clear frames ({', '.join(self.clear)}); "
+                f"at least {needed} are needed\nset more survey batches, fewer codes or other clear conditions"
+            )
         if self.codes is not None:
-            self.codes.seek(self.standardise(torch.cat(kept)), torch.Generator().manual_seed(seed))
+            self.codes.seek(self.standardise(rows), torch.Generator().manual_seed(seed))
 
     def point_targets(self, batch: Batch, found: Pairs) -> Tensor:
         """Return the features (P, C) that the 3D network gives the paired points, in standardised units."""

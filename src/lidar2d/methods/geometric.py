@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lidar2d.data.descriptors import GROUND_CHANNELS, LOOSE_CHANNELS, SOLID_CHANNELS, describe
+from lidar2d.errors import within
 from lidar2d.frame import Batch
 from lidar2d.geometry import ZBuffer, pairs
 from lidar2d.losses.codebook import Codebook
@@ -108,6 +109,9 @@ class Geometric(Method):
         zbuffer: ZBuffer | None = None,
     ) -> None:
         super().__init__(points, images)
+        within(1, codes=codes, rows=rows, rows_per_frame=rows_per_frame, matches=matches)
+        within(0, seed=seed, regress=regress, min_depth=min_depth)
+        within(0, 1, balance=balance)
         self.measure = measure
         self.sort = sort
         self.regress = regress

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lidar2d.data.photometric import distort_share
+from lidar2d.errors import within
 from lidar2d.frame import Batch
 from lidar2d.losses.distill import Distance, Standardise, distance
 from lidar2d.methods.base import Method, Stage
@@ -40,6 +41,8 @@ class Photometric(Method):
         strength: float = 1.0,
     ) -> None:
         super().__init__(points, images)
+        within(0, 1, distorted=distorted)
+        within(0, 10, strength=strength)
         self.tune = tune
         self.distance: Distance = distance
         self.distorted = distorted

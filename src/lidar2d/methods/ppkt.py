@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from lidar2d.errors import within
 from lidar2d.frame import Batch
 from lidar2d.geometry import ZBuffer, pairs
 from lidar2d.losses.contrast import info_nce
@@ -44,6 +45,10 @@ class PPKT(Method):
         zbuffer: ZBuffer | None = None,
     ) -> None:
         super().__init__(points, images)
+        within(1, dim=dim)
+        within(2, matches=matches)  # a pair is told from others
+        within(1e-3, temperature=temperature)
+        within(0, min_depth=min_depth)
         self.pretrain = pretrain
         self.temperature = temperature
         self.matches = matches

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from lidar2d.errors import UsageError
+from lidar2d.errors import UsageError, within
 from lidar2d.frame import Batch
 from lidar2d.methods.base import Method, Stage
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
@@ -31,6 +31,8 @@ class Supervised(Method):
         self, points: PointEncoder, images: ImageEncoder, classes: int, learn: Stage, balance: float = 0.5
     ) -> None:
         super().__init__(points, images)
+        within(2, classes=classes)
+        within(0, 1, balance=balance)
         self.learn = learn
         self.balance = balance
         self.head = nn.Linear(images.channels, classes)

@@ -38,6 +38,7 @@ class ImageEncoder(nn.Module, ABC):
 
     channels: int
     stride: int  # pixels of the image to one cell of the map, in either direction
+    frozen: bool = False  # it never trains, whatever the method
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:

@@ -89,7 +89,12 @@ def _backbone(name: str, pretrained: bool, output_stride: Literal[8, 16, 32] | N
     if not timm.is_model(name):
         raise UsageError(f"timm has no backbone '{name}'; {nearest(name.split('.')[0], timm.list_models())[:200]}")
     options: dict[str, Any] = {}
-    known = timm.models.get_pretrained_cfg(name)
+    try:
+        known = timm.models.get_pretrained_cfg(name)
+    except RuntimeError:
+        base, _, tag = name.partition(".")
+        tags = [other.partition(".")[2] for other in timm.list_pretrained(f"{base}.*")]
+        raise UsageError(f"timm has no weights '{tag}' of backbone {base}; {nearest(tag, tags)}") from None
     if known is not None and known.fixed_input_size:
         options["dynamic_img_size"] = True  # a ViT: position embeddings are resampled to the size of each image
     if output_stride is not None:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lidar2d.errors import SettingError, within
 from lidar2d.frame import Batch
 from lidar2d.nets.encoder import PointEncoder
 from lidar2d.nets.norm import PointNorm
@@ -80,6 +81,11 @@ class MinkUNet(PointEncoder):
         bn_momentum: float = 0.05,
     ) -> None:
         super().__init__()
+        within(1, channels=channels, stem=stem, planes=planes, layers=layers, stem_width=stem_width)
+        within(1e-3, voxel_size=voxel_size)
+        within(0, 1, bn_momentum=bn_momentum)
+        if stem_width % 2 == 0:
+            raise SettingError("stem_width", stem_width, "it must be odd")
         self.channels = channels
         self.voxel_size, self.cylindrical = voxel_size, cylindrical
         self.intensity_scale = intensity_scale

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lidar2d.errors import SettingError, within
 from lidar2d.frame import Batch
 from lidar2d.nets.encoder import PointEncoder
 
@@ -94,8 +95,13 @@ class RangeView(PointEncoder):
         hidden: int = 64,
     ) -> None:
         super().__init__()
-        if rows % 4 or columns % 16:
-            raise ValueError(f"rows must be a multiple of 4 and columns of 16, not {rows} and {columns}")
+        within(1, channels=channels, width=width, rows=rows, columns=columns, hidden=hidden)
+        if rows % 4:
+            raise SettingError("rows", rows, "it must be a multiple of 4")
+        if columns % 16:
+            raise SettingError("columns", columns, "it must be a multiple of 16")
+        if not elevation[0] < elevation[1]:
+            raise SettingError("elevation", elevation, "it must be [lowest, highest], in degrees")
         self.channels = channels
         self.rows, self.columns, self.elevation = rows, columns, elevation
         sizes = (width, 2 * width, 4 * width, 8 * width)

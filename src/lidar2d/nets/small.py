@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lidar2d.errors import within
 from lidar2d.nets.encoder import ImageEncoder, whole_cells
 from lidar2d.nets.weights import fill, read_weights, shipped
 
@@ -53,6 +54,8 @@ class SmallConv(ImageEncoder):
 
     def __init__(self, width: int = 64, channels: int = 64, weights: str | None = None) -> None:
         super().__init__()
+        within(1, channels=channels)
+        within(2, width=width)
         self.channels = channels
         wide, wider = width * 3 // 2, width * 2
         self.stem = nn.Sequential(_down(3, width // 2), _down(width // 2, width))

@@ -38,13 +38,14 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         UsageError: naming the file, if it is missing, unreadable or holds something else than tensors.
     """
     if not path.is_file():
-        raise UsageError(f"no file {path} to read weights from")
+        raise UsageError(f"no file {path} to read weights from; give the path of a .safetensors or .pt file")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise UsageError(f"{path} is no readable file of weights: {str(error).splitlines()[0]}") from error
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, OSError, EOFError) as error:
+        reason = str(error).partition("\n")[0] or "it ends too early"
+        raise UsageError(f"{path} is no readable file of weights: {reason}") from error
     for wrapper in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
