@@ -138,11 +138,12 @@ def _run(told: words.FitWords, parser: ArgumentParser, settings: Namespace, cont
     import torch
 
     from lidar2d import arguments
-    from lidar2d.fit import fit
+    from lidar2d.fit import fit, rehearse
 
     within(0, 2**63 - 1, seed=settings.seed)
     torch.manual_seed(settings.seed)  # the networks' first weights
     built = arguments.build(parser, settings)
+    rehearse(built.method, built.data, built.trainer)  # so that a mistake leaves no folder behind
     joined = os.environ.get(JOINED)
     run = _run_folder(told, content) if joined is None else Path(joined)
     os.environ[JOINED] = str(run.resolve())

@@ -6,6 +6,8 @@ import difflib
 import math
 from collections.abc import Iterable
 
+_MOST = 12  # names that an answer lists
+
 
 class UsageError(Exception):
     """A mistake that the user can mend; the command line prints it in one to three lines and exits with status 2."""
@@ -42,4 +44,5 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """Return a hint such as ``did you mean 'collab'?``, or the known names when none is near."""
     names = sorted(known)
     match = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    return f"did you mean '{match[0]}'?" if match else f"known: {', '.join(names)}"
+    shown = names if len(names) <= _MOST else [*names[:_MOST], f"and {len(names) - _MOST} more"]
+    return f"did you mean '{match[0]}'?" if match else f"known: {', '.join(shown)}"

@@ -67,6 +67,28 @@ def test_a_killed_run_goes_on_to_the_weights_of_one_that_was_not(command_line, n
 
 
 @pytest.mark.parametrize(
+    "mistake", [["--data.test", "nosuch"], ["--method.pretrain.lr", "-1"], ["--trainer.devices", "3"]], ids=" ".join
+)
+def test_a_mistake_is_told_before_a_run_folder_is_made(command_line, mistake):
+    said = command_line.fit("ppkt", "never", *mistake, "--data.batch_size", "4", status=2)
+    assert 1 <= len(said.splitlines()) <= 3
+    assert not (command_line.folder / "never").exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda path: path.write_bytes(b"\x80nothing"), lambda path: os.truncate(path, 1000)],
+    ids=["other", "cut"],
+)
+def test_a_damaged_state_is_named(command_line, damage):
+    command_line.fit("ppkt", "one", "--method.pretrain.steps", "1", "--trainer.report", "false")
+    damage(command_line.folder / "one" / "pretrain-done.ckpt")
+    said = command_line.run("fit", "--resume", "one", status=2)
+    assert "pretrain-done.ckpt" in said
+    assert 1 <= len(said.splitlines()) <= 3
+
+
+@pytest.mark.parametrize(
     ("method", "stage", "lengths"),
     [
         ("collab", "align", {"align": 5, "anchor": 0}),

@@ -107,6 +107,19 @@ class LidarData(LightningDataModule):
             if isinstance(source, Preparable):
                 source.prepare(workers=os.cpu_count() or 1, progress=progress)
 
+    def check_divides(self, world: int) -> None:
+        """Refuse a number of devices that does not divide the batch size.
+
+        Raises:
+            UsageError: with a batch size that it would divide.
+        """
+        if self.batch_size % world:
+            nearest = max(world, self.batch_size // world * world)
+            raise UsageError(
+                f"data.batch_size {self.batch_size} is not a multiple of {world} devices; "
+                f"use {nearest} or change --trainer.devices"
+            )
+
     def begin(
         self, conditions: Literal["clear", "all"], balance: Literal["none", "half"], total_steps: int, seed: int
     ) -> None:
@@ -123,12 +136,7 @@ class LidarData(LightningDataModule):
         trainer = self.trainer
         assert trainer is not None  # Lightning sets it before it asks for a loader
         world, rank = trainer.world_size, trainer.global_rank
-        if self.batch_size % world:
-            nearest = max(world, self.batch_size // world * world)
-            raise UsageError(
-                f"data.batch_size {self.batch_size} is not a multiple of {world} devices; "
-                f"use {nearest} or change --trainer.devices"
-            )
+        self.check_divides(world)
         return DataLoader(
             self._frames(seed),
             batch_size=None,  # a key is a whole batch: frames are packed in the worker

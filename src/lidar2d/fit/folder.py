@@ -70,21 +70,16 @@ class RunFolder:
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
         write_atomically(self.student, lambda unfinished: save_file(state, unfinished))
 
-    def load_weights(self, path: Path) -> dict[str, torch.Tensor]:
-        """Read weights.
+    def load_json(self, name: str) -> Any:
+        """Read facts back.
 
         Raises:
             UsageError: if the file is missing or unreadable.
         """
         try:
-            state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-        except (OSError, RuntimeError, KeyError, EOFError) as error:
-            raise UsageError(f"{path}: not readable weights ({error}); start the run again") from None
-        return state
-
-    def load_json(self, name: str) -> Any:
-        """Read facts back."""
-        return json.loads((self.path / name).read_text(encoding="utf-8"))
+            return json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{self.path / name}: not readable ({error}); start the run again") from None
 
     def save_json(self, name: str, content: Any) -> Path:
         """Write facts, keys sorted and floats to six digits, so that runs compare as text."""

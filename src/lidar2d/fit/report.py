@@ -15,6 +15,7 @@ from lidar2d.data.module import LidarData
 from lidar2d.fit.folder import RunFolder, write_atomically
 from lidar2d.fit.picture import draw_features
 from lidar2d.methods.base import Method
+from lidar2d.nets.weights import fill, read_weights
 from lidar2d.tasks.probing import Reader, image_reader, judge, point_reader, summarise
 
 
@@ -33,7 +34,7 @@ def report(
     """
     recipe = yaml.safe_load(folder.recipe.read_text(encoding="utf-8"))
     begun = copy.deepcopy(method)
-    begun.load_state_dict(folder.load_weights(folder.start))
+    fill(begun, read_weights(folder.start), str(folder.start))
     method.eval(), begun.eval()
     facts: dict[str, Any] = {
         "losses": losses,

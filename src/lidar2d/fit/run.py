@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning import Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import CSVLogger, Logger
 from rich.console import Console
 
@@ -21,6 +22,7 @@ from lidar2d.fit.folder import RunFolder
 from lidar2d.fit.options import TrainerOptions
 from lidar2d.fit.report import report
 from lidar2d.methods.base import Method
+from lidar2d.nets.weights import fill, read_weights
 
 
 def fit(
@@ -64,6 +66,26 @@ def fit(
     return folder.checkpoint
 
 
+def rehearse(method: Method, data: LidarData, options: TrainerOptions) -> None:
+    """Refuse, before anything is written, what could never be trained.
+
+    Raises:
+        UsageError: if a split, its folder, a stage's frames or a device is missing.
+    """
+    for split in dict.fromkeys(split for split in (data.split, data.probe, data.test) if split):
+        data.source(split)
+    for stage in method.stages().values():
+        if stage.total_steps(data.steps_per_epoch(stage.conditions)):
+            data.stream(stage.conditions, stage.balance, seed=0)
+    try:
+        with _quiet_trainer():
+            trainer = Trainer(**_devices(options), logger=False, enable_checkpointing=False)
+    except (MisconfigurationException, ValueError) as error:
+        given = f"--trainer.accelerator {options.accelerator} --trainer.devices {options.devices}"
+        raise UsageError(f"{given}: {' '.join(str(error).split())}") from None
+    data.check_divides(trainer.world_size)
+
+
 def is_first_process() -> bool:
     """Tell whether this is the process that speaks and writes; launched copies are not."""
     from lightning.fabric.utilities.rank_zero import rank_zero_only
@@ -85,7 +107,7 @@ def _run_stage(
     per_epoch = data.steps_per_epoch(stage.conditions)
     total = stage.total_steps(per_epoch)
     if folder.done(name).exists():
-        method.load_state_dict(folder.load_weights(folder.done(name)))
+        fill(method, read_weights(folder.done(name)), str(folder.done(name)))
         finished: dict[str, Any] = folder.load_json(f"{name}-losses.json")
         return finished
     method.begin(name, per_epoch)
@@ -97,11 +119,7 @@ def _run_stage(
             callbacks.append(Bar(name, total, console))
         with _quiet_trainer():
             trainer = Trainer(
-                accelerator=options.accelerator,
-                devices=options.devices,
-                num_nodes=options.num_nodes,
-                strategy=options.strategy,
-                precision=options.precision,
+                **_devices(options),
                 max_steps=total,
                 max_epochs=-1,
                 gradient_clip_val=stage.clip or None,
@@ -113,6 +131,8 @@ def _run_stage(
                 log_every_n_steps=1,
             )
             last = folder.last(name)
+            if last.exists():
+                fill(method, read_weights(last), str(last))  # a bad file is named here, not deep inside the trainer
             try:
                 trainer.fit(method, datamodule=data, ckpt_path=str(last) if last.exists() else None)
             except SystemExit:
@@ -128,6 +148,16 @@ def _run_stage(
         folder.save_weights(folder.done(name), method.state_dict())
         folder.last(name).unlink(missing_ok=True)
     return fell
+
+
+def _devices(options: TrainerOptions) -> dict[str, Any]:
+    return {
+        "accelerator": options.accelerator,
+        "devices": options.devices,
+        "num_nodes": options.num_nodes,
+        "strategy": options.strategy,
+        "precision": options.precision,
+    }
 
 
 @contextmanager

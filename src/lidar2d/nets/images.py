@@ -87,7 +87,7 @@ def _backbone(name: str, pretrained: bool, output_stride: Literal[8, 16, 32] | N
         UsageError: if there is no such model, it takes no such stride, or its weights cannot be had.
     """
     if not timm.is_model(name):
-        raise UsageError(f"timm has no backbone '{name}'; {nearest(name.split('.')[0], timm.list_models())[:200]}")
+        raise UsageError(f"timm has no backbone '{name}'; {nearest(name.split('.')[0], timm.list_models())}")
     options: dict[str, Any] = {}
     try:
         known = timm.models.get_pretrained_cfg(name)

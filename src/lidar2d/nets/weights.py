@@ -43,8 +43,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, OSError, EOFError) as error:
-        reason = str(error).partition("\n")[0] or "it ends too early"
+    except pickle.UnpicklingError as error:  # its own text is a page about pickle
+        raise UsageError(f"{path} is no file of weights, or is damaged") from error
+    except (SafetensorError, RuntimeError, OSError, EOFError) as error:
+        reason = str(error).partition("\n")[0][:100] or "it ends too early"
         raise UsageError(f"{path} is no readable file of weights: {reason}") from error
     for wrapper in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
