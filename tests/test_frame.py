@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from lidar2d.errors import UsageError
 from lidar2d.frame import Boxes, Frame, Pairs, collate
 
 
@@ -95,7 +96,7 @@ def test_velocity_that_one_frame_lacks_leaves_the_boxes():
 
 def test_images_of_two_sizes_are_refused():
     other = replace(make_frame(1, 1, 0), images=torch.zeros(1, 3, 5, 6))
-    with pytest.raises(ValueError, match="differ in size"):
+    with pytest.raises(UsageError, match="differ in size"):
         collate([make_frame(1, 1, 0), other])
 
 

@@ -72,7 +72,7 @@ def parse(parser: ArgumentParser, argv: Sequence[str]) -> Namespace:
     nulls, rest = _take_nulls(argv)
     try:
         settings = parser.parse_args(rest)
-    except ArgumentError as error:
+    except (ArgumentError, UnicodeDecodeError) as error:  # of a recipe that is no text
         complaint = str(error)
     else:
         for name in nulls:

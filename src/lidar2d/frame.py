@@ -12,6 +12,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from lidar2d.errors import UsageError
+
 _T = TypeVar("_T")
 
 
@@ -147,13 +149,14 @@ def collate(frames: Sequence[Frame], seeds: Sequence[int] | None = None) -> Batc
         seeds: one number a frame; zeros by default.
 
     Raises:
-        ValueError: if there is no frame, or the images differ in size.
+        ValueError: if there is no frame.
+        UsageError: if the images differ in size.
     """
     if not frames:
         raise ValueError("collate needs at least one frame")
     sizes = {tuple(f.images.shape[-2:]) for f in frames if len(f.images)}
     if len(sizes) > 1:
-        raise ValueError(f"images of one batch differ in size: {sorted(sizes)}; set data.image_size")
+        raise UsageError(f"images of one batch differ in size: {sorted(sizes)}; set --data.image_size [H,W]")
     boxes = _join_boxes([f.boxes for f in frames])
     # a frame without cameras must not dictate the image size of the batch
     pictured = [f for f in frames if len(f.images)] or list(frames[:1])

@@ -47,6 +47,8 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not a readable text file: {getattr(error, 'strerror', None) or error}") from None
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         raise UsageError(f"{path}{f', line {where.line + 1}' if where else ''}: not valid YAML") from None

@@ -23,7 +23,7 @@ from torch import Tensor
 from lidar2d import geometry
 from lidar2d.data.card import Card, load_card
 from lidar2d.data.source import open_source
-from lidar2d.errors import UsageError, nearest
+from lidar2d.errors import UsageError, nearest, within
 from lidar2d.frame import Boxes, Frame
 
 Array = npt.NDArray[Any]
@@ -58,6 +58,7 @@ def choose(
     Raises:
         UsageError: if there is no such data set, split, condition or frame.
     """
+    within(8, 8192, image_size=image_size)
     card = load_card(card_name)
     split = split or card.train
     source = open_source(card, split, root, image_size)
@@ -109,8 +110,13 @@ def view(card: Card, frame: Frame, out: Path, colour: Literal["depth", "class"] 
         _draw_from_above(above, frame, paint, sideways=len(rows) == 1)
     _caption(figure, card, frame, paint)
     temporary = out.with_name(f".{out.stem}.{os.getpid()}{out.suffix}")
-    figure.savefig(temporary, dpi=130, facecolor=PAPER)
-    temporary.replace(out)
+    try:
+        figure.savefig(temporary, dpi=130, facecolor=PAPER)
+        temporary.replace(out)
+    except OSError as error:
+        raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def camera_rows(frame: Frame) -> list[list[int]]:

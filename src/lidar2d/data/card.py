@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from lidar2d import recipe
-from lidar2d.errors import UsageError, nearest
+from lidar2d.errors import UsageError, nearest, within
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,40 @@ class Card:
     elevation: tuple[float, float] = (-30.0, 10.0)  # degrees: lowest and highest beam of the LiDAR
     beams: int = 32  # of the LiDAR
 
+    def __post_init__(self) -> None:
+        """Refuse what does not fit together."""
+        within(1e-6, intensity_scale=self.intensity_scale)
+        within(8, 8192, image_size=self.image_size)
+        within(1, beams=self.beams)
+        for key in ("train", "probe", "test"):
+            if (split := getattr(self, key)) or key == "train":
+                self.split(split)
+        if self.colours and len(self.colours) != len(self.classes):
+            raise UsageError(f"{len(self.colours)} colours for {len(self.classes)} classes")
+
+    def split(self, name: str, *keys: str) -> Any:
+        """Return what the reader needs to find a split's frames.
+
+        Args:
+            name: of the split.
+            keys: that it must have.
+
+        Raises:
+            UsageError: if there is no such split, or a key is missing.
+        """
+        if name not in self.splits:
+            raise UsageError(f"{self.name} has no split '{name}'; {nearest(name, self.splits)}")
+        split = self.splits[name]
+        if keys and not (isinstance(split, dict) and set(keys) <= set(split)):
+            raise UsageError(f"split '{name}' of {self.name} is {split}; it needs the keys {', '.join(keys)}")
+        return split
+
 
 def load_card(name: str) -> Card:
     """Read a card by name or by path.
 
     Raises:
-        UsageError: if there is no such card, or the file has a missing or an unknown key.
+        UsageError: if there is no such card, or the file has a missing or an unknown key, or a wrong value.
     """
     path = recipe.find("datasets", name)
     given = recipe.read(path)
@@ -55,12 +84,35 @@ def load_card(name: str) -> Card:
     required = [key for key, field in known.items() if field.default is MISSING]
     if missing := [key for key in required if key not in given]:
         raise UsageError(f"{path}: missing key '{missing[0]}'; every card needs {', '.join(required)}")
-    for key in ("classes", "box_classes", "cameras", "clear", "adverse", "elevation", "image_size"):
-        if given.get(key) is not None:
-            given[key] = tuple(given[key])
-    if "colours" in given:
-        given["colours"] = tuple(tuple(colour) for colour in given["colours"])
-    return Card(**given)
+    hints = get_type_hints(Card)
+    for key, value in given.items():
+        try:
+            given[key] = _typed(value, hints[key])
+        except (TypeError, ValueError):
+            raise UsageError(f"{path}: {key} is {value!r:.80}; it must be {known[key].type}") from None
+    try:
+        return Card(**given)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def _typed(value: Any, hint: Any) -> Any:
+    """Return what YAML gave as what the card holds, lists as tuples.
+
+    Raises:
+        TypeError, ValueError: if it is something else.
+    """
+    kind, inner = get_origin(hint), get_args(hint)
+    if kind is UnionType:
+        return None if value is None else _typed(value, inner[0])
+    if kind is dict and isinstance(value, dict):
+        return {_typed(key, inner[0]): _typed(item, inner[1]) for key, item in value.items()}
+    if kind is tuple and isinstance(value, (list, tuple)):
+        each = inner[:1] * len(value) if Ellipsis in inner else inner
+        return tuple(_typed(item, own) for item, own in zip(value, each, strict=True))
+    if hint is Any or type(value) is hint or (hint is float and type(value) is int):
+        return value
+    raise TypeError
 
 
 def folder_of(root: str | Path | None, card: Card) -> Path:
@@ -69,7 +121,7 @@ def folder_of(root: str | Path | None, card: Card) -> Path:
     Raises:
         UsageError: if no folder was given, or it does not exist.
     """
-    if root is None:
+    if not root:
         raise UsageError(f"{card.name} needs its folder: --data.root FOLDER\n{card.get.strip()}")
     folder = Path(root).expanduser()
     if not folder.is_dir():

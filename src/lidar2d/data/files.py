@@ -105,7 +105,7 @@ def read_points(path: Path, columns: int, intensity_scale: float) -> NDArray[np.
         raise BadFileError(path, f"a coordinate of {farthest:.3g} m; are its rows {columns} float32 values?")
     points[:, 3] /= np.float32(intensity_scale)
     low, high = float(points[:, 3].min()), float(points[:, 3].max())
-    if low < 0 or high > 1:
+    if not 0 <= low <= high <= 1:
         raise BadFileError(
             path, f"intensities from {low:.3g} to {high:.3g} after dividing by {intensity_scale:g}; not 0..1"
         )

@@ -39,8 +39,9 @@ class Kitti:
         self.card = card
         self.image_size = image_size
         self.root = folder_of(root, card)
-        self.folder = self.root / str(card.splits[split]["folder"])
-        self.tokens = _frame_numbers(self.root / "ImageSets" / f"{card.splits[split]['list']}.txt")
+        places = card.split(split, "folder", "list")
+        self.folder = self.root / str(places["folder"])
+        self.tokens = _frame_numbers(self.root / "ImageSets" / f"{places['list']}.txt")
         self.conditions = ["day"] * len(self.tokens)
         # the test set has none, and training without labels is fine
         self.labelled = (self.folder / "label_2").is_dir()

@@ -45,7 +45,7 @@ class NuScenes:
         self.card = card
         self.image_size = image_size
         self.root = folder_of(root, card)
-        self.version: str = card.splits[split]["version"]
+        self.version: str = card.split(split, "version")["version"]
         if not (self.root / self.version).is_dir():
             raise DataError(_no_tables(card, split, self.root))
         self.index = open_index(self.root, self.version, card.cameras, cache)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from lidar2d.data.card import Card
-from lidar2d.errors import UsageError, nearest
+from lidar2d.errors import UsageError
 from lidar2d.frame import Frame
 
 
@@ -69,9 +69,13 @@ def open_source(
     Raises:
         UsageError: if the split or the folder does not exist.
     """
-    if split not in card.splits:
-        raise UsageError(f"{card.name} has no split '{split}'; {nearest(split, card.splits)}")
+    card.split(split)
     module, _, name = card.reader.rpartition(".")
-    reader = getattr(importlib.import_module(module), name)
+    try:
+        reader = getattr(importlib.import_module(module), name)
+    except (ImportError, ValueError, AttributeError) as error:
+        raise UsageError(f"card {card.name}: no reader {card.reader} ({error}); give package.module.Class") from None
     source: Source = reader(card=card, split=split, root=root, image_size=image_size)
+    if not len(source):
+        raise UsageError(f"{card.name} {split} has no frame")
     return source
