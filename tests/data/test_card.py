@@ -40,7 +40,7 @@ def test_shipped_cards_are_whole(name: str):
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, key: str, value: object):
-    with pytest.raises(UsageError, match="mine.yaml: ") as error:
+    with pytest.raises(UsageError, match=r"mine\.yaml: ") as error:
         load_card(mine(tmp_path, **{key: value}))
     assert key in str(error.value) or str(value) in str(error.value) or "1 colours" in str(error.value)
 

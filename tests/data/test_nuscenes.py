@@ -305,6 +305,8 @@ BAD_TABLES = [
     ("sample_annotation", lambda r: r.update(size=[1, 2]), "9 numbers"),
     ("sample_annotation", lambda r: r.update(size=[1, 2, float("inf")]), "not finite"),
     ("sample_annotation", lambda r: r.update(rotation="north"), "bad value"),
+    ("sample_annotation", lambda r: r.update(size=[1, -2, 1]), "no length"),
+    ("sample", lambda r: r.update(timestamp="yesterday"), "bad value"),
 ]
 
 

@@ -201,11 +201,14 @@ def _samples(
             global_from_lidar[row] = _global_from_sensor(lidar, egos) @ OURS_FROM_NUSCENES.T
             poses = [np.linalg.inv(_global_from_sensor(image, egos)) for image in images]
             out["intrinsics"] = [image["calibration"]["camera_intrinsic"] for image in images]
+            if not (out["intrinsics"][:, (0, 1), (0, 1)] > 0).all():
+                raise ValueError("a camera's focal length is not positive")
+            out["scene"], out["timestamp"] = scene, timestamp
+            out["size"] = [(image["height"], image["width"]) for image in images]
         except (KeyError, TypeError, ValueError) as error:
             raise _wrong(folder, "sample_data", lidar, error) from None
         out["cam_from_lidar"] = poses @ global_from_lidar[row]
-        out["token"], out["scene"], out["timestamp"] = token, scene, timestamp
-        out["size"] = [(image["height"], image["width"]) for image in images]
+        out["token"] = token
         out["lidar"] = _short(folder, lidar["filename"])
         out["images"] = [_short(folder, image["filename"]) for image in images]
         out["lidarseg"] = _short(folder, segment_of.get(lidar["token"], ""))
@@ -264,9 +267,10 @@ def _boxes(
     boxes["category"], boxes["num_lidar_pts"] = category, points
     lidar_from_global = np.linalg.inv(global_from_lidar)[sample]
     boxes["geometry"] = _into_lidar(numbers, lidar_from_global)
-    if bad := np.flatnonzero(~np.isfinite(boxes["geometry"]).all(1)).tolist():
+    if bad := np.flatnonzero(~np.isfinite(boxes["geometry"]).all(1) | (numbers[:, 7:] <= 0).any(1)).tolist():
         raise BadFileError(
-            folder / "sample_annotation.json", f"record {boxes['token'][bad[0]].decode()}: box is not finite"
+            folder / "sample_annotation.json",
+            f"record {boxes['token'][bad[0]].decode()}: box is not finite, or has a side of no length",
         )
     speed = _velocity(numbers[:, :3], stamps[sample], before, after)
     boxes["velocity"] = np.einsum("mij,mj->mi", lidar_from_global[:, :3, :3], speed)[:, :2]
