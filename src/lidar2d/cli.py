@@ -85,10 +85,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
-        print(HELP)
+        _say(HELP)
         return 0
     if argv[0] in ("-V", "--version"):
-        print(f"lidar2d {__version__}")
+        _say(f"lidar2d {__version__}")
         return 0
     commands: dict[str, Callable[[list[str]], int]] = {"fit": _fit, "view": _view, "check": _check, "list": _list}
     if argv[0] not in commands:
@@ -98,7 +98,7 @@ def _dispatch(argv: list[str]) -> int:
 
 def _list(argv: list[str]) -> int:
     if argv and argv[0] in ("-h", "--help"):
-        print("lidar2d list methods|datasets|suites")
+        _say("lidar2d list methods|datasets|suites")
         return 0
     if len(argv) != 1:
         raise UsageError(f"list takes one word: {', '.join(listing.KINDS)}")
@@ -110,7 +110,7 @@ def _fit(argv: list[str]) -> int:
     asked = [word for word in argv if word not in ("-h", "--help", "--print_config")]
     wants_help = "-h" in argv or "--help" in argv
     if wants_help and not any(word.partition("=")[0] in ("--method", "--resume") for word in asked):
-        print(f"{FIT_HELP}\nName a method to see them: lidar2d fit --method NAME --help")
+        _say(f"{FIT_HELP}\nName a method to see them: lidar2d fit --method NAME --help")
         return 0
     told = words.spell_fit(asked, ("method", "data", "trainer", "seed", "run", "resume", "config"))
 
@@ -176,7 +176,7 @@ def _run_folder(told: words.FitWords, content: dict[str, Any]) -> Path:
 
 def _check(argv: list[str]) -> int:
     if "-h" in argv or "--help" in argv:
-        print(CHECK_HELP)
+        _say(CHECK_HELP)
         return 0
     words.check_heads("check", argv, ("data", "split"))
     _, rest = words.spell_data(argv)
@@ -193,7 +193,7 @@ def _check(argv: list[str]) -> int:
 
 def _view(argv: list[str]) -> int:
     if "-h" in argv or "--help" in argv:
-        print(VIEW_HELP)
+        _say(VIEW_HELP)
         return 0
     words.check_heads("view", argv, ("data", "split", "index", "condition", "colour", "out"))
     _, rest = words.spell_data(argv)
@@ -215,16 +215,22 @@ def _view(argv: list[str]) -> int:
     )
     out = Path(settings.out)
     view(card, frame, out, settings.colour)
-    print(f"{out}: frame {frame.token}")
+    _say(f"{out}: frame {frame.token}")
     return 0
 
 
 def _say(text: str) -> None:
-    """Print an answer; a reader such as ``head`` may stop listening."""
+    """Print an answer; a reader such as ``head`` may stop listening.
+
+    Raises:
+        UsageError: if it cannot be written, because a disk is full for example.
+    """
     try:
         print(text, flush=True)
-    except BrokenPipeError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again at its exit
+        if not isinstance(error, BrokenPipeError):
+            raise UsageError(f"cannot print: {error.strerror}") from None
 
 
 def _is_main_process() -> bool:

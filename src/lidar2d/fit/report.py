@@ -54,7 +54,7 @@ def report(
         shown.print(table)
     text = shown.export_text()
     write_atomically(folder.path / "report.txt", lambda unfinished: unfinished.write_text(text, encoding="utf-8"))
-    console.print(f"report      {path}\npicture     {picture}", highlight=False)
+    console.print(f"report      {path}\npicture     {picture}", highlight=False, soft_wrap=True)
     return facts
 
 

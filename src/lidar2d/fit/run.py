@@ -62,7 +62,7 @@ def fit(
         folder.save_json("losses.json", losses)
         if trainer.report:
             report(method, data, folder, losses, console, half=trainer.precision == "bf16-mixed")
-        console.print(f"checkpoint  {folder.checkpoint}\nencoder     {folder.student}", highlight=False)
+        console.print(f"checkpoint  {folder.checkpoint}\nencoder     {folder.student}", highlight=False, soft_wrap=True)
     return folder.checkpoint
 
 
