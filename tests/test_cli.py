@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 import time
@@ -469,3 +470,19 @@ def test_processes_launched_from_outside_need_a_named_run(
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert cli.main(FIT) == 2
     assert "give --run DIR" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_told_from_a_bug():
+    assert cli._unwritable(OSError(errno.ENOSPC, "No space left on device")) == "No space left on device"
+    assert cli._unwritable(RuntimeError("[enforce fail at inline_container.cc:671] unexpected pos 64"))
+    assert not cli._unwritable(OSError(errno.EBADF, "Bad file descriptor"))
+    assert not cli._unwritable(RuntimeError("shapes differ"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_an_answer_that_cannot_be_written_is_told():
+    command = [sys.executable, "-m", "lidar2d.cli", "list", "methods"]
+    with Path("/dev/full").open("w") as full:
+        refused = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert refused.returncode == 2
+    assert refused.stderr == "lidar2d: cannot print: No space left on device\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -153,6 +154,11 @@ def _run(told: words.FitWords, parser: ArgumentParser, settings: Namespace, cont
         if _is_main_process():
             print(f"lidar2d: interrupted; the run is in {run}; go on: lidar2d fit --resume {run}", file=sys.stderr)
         return INTERRUPTED
+    except (OSError, RuntimeError) as error:
+        if reason := _unwritable(error):
+            go_on = f"make room, then go on: lidar2d fit --resume {run}"
+            raise UsageError(f"cannot write in {run}: {reason}\n{go_on}") from None
+        raise
     finally:
         if joined is None:
             del os.environ[JOINED]
@@ -231,6 +237,15 @@ def _say(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again at its exit
         if not isinstance(error, BrokenPipeError):
             raise UsageError(f"cannot print: {error.strerror}") from None
+
+
+def _unwritable(error: OSError | RuntimeError) -> str:
+    """Say why a file could not be written, or nothing if this error is about something else."""
+    if isinstance(error, OSError):
+        refused = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)
+        return str(error.strerror) if error.errno in refused else ""
+    # torch.save hides what the system said
+    return "the disk may be full" if "inline_container" in str(error) or "iostream" in str(error) else ""
 
 
 def _is_main_process() -> bool:
