@@ -388,7 +388,7 @@ def training(here: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...
     monkeypatch.setattr("lidar2d.data.module.LidarData", Data)
     monkeypatch.setattr("lidar2d.fit.TrainerOptions", Options)
     monkeypatch.setattr("lidar2d.fit.fit", lambda *given: calls.append(given))
-    monkeypatch.setattr("lidar2d.fit.rehearse", lambda *given: None)
+    monkeypatch.setattr("lidar2d.fit.rehearse", lambda *_: None)
     return calls
 
 
