@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,18 @@ def test_the_card_and_the_generator_agree() -> None:
 def test_a_misspelt_split_is_answered_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'probe'"):
         Town(load_card("synthetic"), "prob")
+
+
+@pytest.mark.parametrize("ends", [4, [1], [3, 3], [-1, 4], ["a", "b"], [0.5, 2]])
+def test_a_split_that_is_no_range_of_seeds_is_refused(ends: object) -> None:
+    card = load_card("synthetic")
+    with pytest.raises(UsageError, match=r"split 'odd' .* must be \[first seed, one past the last\]"):
+        Town(replace(card, splits={**card.splits, "odd": ends}), "odd")
+
+
+def test_a_misspelt_condition_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match="did you mean 'snow'"):
+        Town(replace(load_card("synthetic"), adverse=("snwo",)), "smoke")
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not() -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lidar2d.data.cache import cache_folder
 from lidar2d.data.card import load_card
 from lidar2d.data.synthetic import cache as cache_module
-from lidar2d.data.synthetic.cache import Cache, default_folder
+from lidar2d.data.synthetic.cache import Cache
 from lidar2d.data.synthetic.town import Town
 from lidar2d.errors import DataError
 
@@ -99,8 +100,8 @@ def test_files_of_another_generator_are_not_read(tmp_path: Path, monkeypatch: py
 def test_the_cache_folder_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIDAR2D_CACHE", str(tmp_path / "own"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert default_folder() == tmp_path / "own"
+    assert cache_folder() == tmp_path / "own"
     monkeypatch.delenv("LIDAR2D_CACHE")
-    assert default_folder() == tmp_path / "xdg" / "lidar2d"
+    assert cache_folder() == tmp_path / "xdg" / "lidar2d"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert default_folder() == Path.home() / ".cache" / "lidar2d"
+    assert cache_folder() == Path.home() / ".cache" / "lidar2d"

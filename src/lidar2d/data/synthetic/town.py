@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lidar2d.data.cache import cache_folder
 from lidar2d.data.card import Card
 from lidar2d.data.source import Problem
 from lidar2d.data.synthetic import sensors
-from lidar2d.data.synthetic.cache import Cache, default_folder
+from lidar2d.data.synthetic.cache import Cache
 from lidar2d.data.synthetic.prepare import prepare
-from lidar2d.data.synthetic.render import IGNORE, Arrays
+from lidar2d.data.synthetic.render import CONDITIONS, IGNORE, Arrays
 from lidar2d.errors import UsageError, nearest
 from lidar2d.frame import Boxes, Frame
 
@@ -43,16 +44,15 @@ class Town:
             image_size: (height, width) of the images; None is what the cameras take.
 
         Raises:
-            UsageError: if the split does not exist.
+            UsageError: if the split does not exist, is no range of seeds, or a condition is unknown.
         """
-        if split not in card.splits:
-            raise UsageError(f"{card.name} has no split '{split}'; {nearest(split, card.splits)}")
+        names = (*card.clear, *card.adverse)
+        if unknown := [name for name in names if name not in CONDITIONS]:
+            raise UsageError(f"the town knows no condition '{unknown[0]}'; {nearest(unknown[0], CONDITIONS)}")
         self.card = card
         self.image_size = image_size
-        self.cache = Cache(default_folder() if root is None else Path(root).expanduser())
-        first, stop = card.splits[split]
-        self.seeds = range(first, stop)
-        names = (*card.clear, *card.adverse)
+        self.cache = Cache(cache_folder() if root is None else Path(root).expanduser())
+        self.seeds = _seeds(card, split)
         self.tokens = [f"town-{seed:06d}-{name}" for seed in self.seeds for name in names]
         self.conditions = [name for _ in self.seeds for name in names]
         self._per_scene = len(names)
@@ -108,6 +108,13 @@ class Town:
             for j in range(self._per_scene):
                 fault = [Problem(path, "damaged; it is made again when it is read")] if bad and j == 0 else []
                 yield self.tokens[i * self._per_scene + j], fault
+
+
+def _seeds(card: Card, split: str) -> range:
+    ends = card.split(split)
+    if not (isinstance(ends, list) and [type(end) for end in ends] == [int, int] and 0 <= ends[0] < ends[1]):
+        raise UsageError(f"split '{split}' of {card.name} is {ends}; it must be [first seed, one past the last]")
+    return range(*ends)
 
 
 def _resize(frame: Frame, size: tuple[int, int]) -> Frame:
