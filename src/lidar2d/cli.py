@@ -75,11 +75,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _dispatch(given)
     except UsageError as error:
         # every process of a launch finds the same mistake in the words, but a bad file is met by one of them
-        if _is_main_process() or isinstance(error, DataError):
+        if runs.is_first_process() or isinstance(error, DataError):
             print(f"lidar2d: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        if _is_main_process():
+        if runs.is_first_process():
             print("lidar2d: interrupted", file=sys.stderr)
         return INTERRUPTED
 
@@ -151,7 +151,7 @@ def _run(told: words.FitWords, parser: ArgumentParser, settings: Namespace, cont
     try:
         fit(built.method, built.data, built.trainer, settings.seed, run)
     except KeyboardInterrupt:
-        if _is_main_process():
+        if runs.is_first_process():
             print(f"lidar2d: interrupted; the run is in {run}; go on: lidar2d fit --resume {run}", file=sys.stderr)
         return INTERRUPTED
     except (OSError, RuntimeError) as error:
@@ -171,9 +171,9 @@ def _run_folder(told: words.FitWords, content: dict[str, Any]) -> Path:
     Raises:
         UsageError: if it holds another run, or processes that were launched from outside would each make their own.
     """
-    if told.run is None and (_process_count() > 1 or not _is_main_process()):
+    if told.run is None and (runs.processes() > 1 or not runs.is_first_process()):
         raise UsageError("processes that were launched from outside cannot agree on a new folder; give --run DIR")
-    if told.run is not None and (told.resume or not _is_main_process()):
+    if told.run is not None and (told.resume or not runs.is_first_process()):
         return told.run
     run = runs.make(told.run, told.name or "", content["data"]["card"])
     runs.save_recipe(run, content)
@@ -246,15 +246,6 @@ def _unwritable(error: OSError | RuntimeError) -> str:
         return str(error.strerror) if error.errno in refused else ""
     # torch.save hides what the system said
     return "the disk may be full" if "inline_container" in str(error) or "iostream" in str(error) else ""
-
-
-def _is_main_process() -> bool:
-    """Tell whether this process may print: launchers number the processes in one of these variables."""
-    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
-
-
-def _process_count() -> int:
-    return max(int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "SLURM_NTASKS"))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,16 @@ RECIPE = "recipe.yaml"  # in a run folder: every setting of the run
 _STAMP = re.compile(r"\d{8}-\d{6}(-\d+)?")
 
 
+def is_first_process() -> bool:
+    """Tell whether this is the process that speaks and writes: launchers number the others in these variables."""
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
+
+
+def processes() -> int:
+    """Return how many processes a launcher started, this one among them."""
+    return max(int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "SLURM_NTASKS"))
+
+
 def name(method: str, card: str) -> str:
     """Name a run by its method, its data set and the time."""
     return f"{method}-{Path(card).stem}-{datetime.now():%Y%m%d-%H%M%S}"

@@ -15,6 +15,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import CSVLogger, Logger
 from rich.console import Console
 
+from lidar2d import runs
 from lidar2d.data.module import LidarData
 from lidar2d.errors import UsageError
 from lidar2d.fit.callbacks import Bar, KeepLast, Losses
@@ -49,14 +50,14 @@ def fit(
     """
     folder = RunFolder(run)
     console = Console(stderr=True, quiet=not trainer.progress)
-    if is_first_process():
+    if runs.is_first_process():
         data.prepare(progress=trainer.progress)
         if not folder.start.exists():
             folder.save_weights(folder.start, method.state_dict())
     losses = {}
     for name in method.stages():
         losses[name] = _run_stage(name, method, data, trainer, seed, folder, console)
-    if is_first_process():
+    if runs.is_first_process():
         folder.save_weights(folder.checkpoint, method.state_dict())
         folder.save_student(method.images if method.student == "images" else method.points)
         folder.save_json("losses.json", losses)
@@ -86,13 +87,6 @@ def rehearse(method: Method, data: LidarData, options: TrainerOptions) -> None:
     data.check_divides(trainer.world_size)
 
 
-def is_first_process() -> bool:
-    """Tell whether this is the process that speaks and writes; launched copies are not."""
-    from lightning.fabric.utilities.rank_zero import rank_zero_only
-
-    return int(getattr(rank_zero_only, "rank", 0) or 0) == 0
-
-
 def _run_stage(
     name: str,
     method: Method,
@@ -115,7 +109,7 @@ def _run_stage(
     history = Losses()
     if total:
         callbacks = [history, KeepLast(folder.last(name), options.save_every)]
-        if options.progress and is_first_process():
+        if options.progress and runs.is_first_process():
             callbacks.append(Bar(name, total, console))
         with _quiet_trainer():
             trainer = Trainer(
@@ -143,7 +137,7 @@ def _run_stage(
     if data.skipped:
         console.print(f"skipped {data.skipped} frames with bad files; `lidar2d check` names them")
     fell = {"steps": total, "losses": history.first_and_last()}
-    if is_first_process():
+    if runs.is_first_process():
         folder.save_json(f"{name}-losses.json", fell)
         folder.save_weights(folder.done(name), method.state_dict())
         folder.last(name).unlink(missing_ok=True)
