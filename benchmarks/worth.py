@@ -14,7 +14,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import mean
@@ -32,8 +31,11 @@ VARIANTS = {
     "photometric": "photometric augmentation alone, no LiDAR",
     "shuffled": "collab, its 3D targets shuffled among the points of a frame",
     "untrained": "collab, its 3D network never trained",
+    "undistorted": "collab, no image distorted photometrically",
+    "undistorted-shuffled": "collab, no image distorted, its 3D targets shuffled",
     "oracle": "collab, its targets the teacher's features of the clear twin image, which only a simulator has",
 }
+OWN_STAGE_1 = ("collab", "minkunet", "photometric", "untrained")  # the others go on from collab's
 
 
 def main() -> None:
@@ -65,22 +67,19 @@ def run(variant: str, seed: int, runs: Path, flags: list[str]) -> dict[str, Any]
         recipe.write_text(yaml.safe_dump(recipe_of(variant), sort_keys=False))
         shared = runs / f"collab-{seed}"
         words = ["fit", "--resume", str(folder)] if folder.exists() else new_run(recipe, seed, folder, flags)
-        if variant in ("shuffled", "oracle") and (shared / "align-done.ckpt").exists() and not folder.exists():
+        if variant not in OWN_STAGE_1 and (shared / "align-done.ckpt").exists() and not folder.exists():
             call([*words, "--print_config"], folder.with_suffix(".yaml"))
             folder.mkdir()
             shutil.move(folder.with_suffix(".yaml"), folder / "recipe.yaml")
-            for name in ("start.ckpt", "align-done.ckpt", "align-losses.json"):  # stage 1 is the same
+            for name in ("start.ckpt", "align-done.ckpt", "align-losses.json"):
                 shutil.copy(shared / name, folder / name)
             words = ["fit", "--resume", str(folder)]
-        begun = time.monotonic()
         call(words)
-        cost = {"seconds": round(time.monotonic() - begun), "machine": machine()}
-        (folder / "cost.json").write_text(json.dumps(cost))
     report = json.loads((folder / "report.json").read_text())
     return {
         "variant": variant,
         "seed": seed,
-        **json.loads((folder / "cost.json").read_text()),
+        "machine": machine(),
         "losses": report["losses"],
         "features": {
             name: {
@@ -101,8 +100,12 @@ def recipe_of(variant: str) -> dict[str, Any]:
     """Return the recipe of a variant: collab's own, with one thing changed."""
     name = "photometric" if variant == "photometric" else "collab"
     recipe = yaml.safe_load((HERE.parent / "methods" / f"{name}.yaml").read_text())
-    if variant in ("shuffled", "oracle"):
-        recipe["method"]["class_path"] = f"controls.{variant.capitalize()}"
+    if variant.startswith("undistorted"):
+        recipe["method"]["init_args"]["distorted"] = 0.0
+    if variant.endswith("shuffled"):
+        recipe["method"]["class_path"] = "controls.Shuffled"
+    if variant == "oracle":
+        recipe["method"]["class_path"] = "controls.Oracle"
     if variant == "minkunet":
         recipe["method"]["init_args"]["points"] = {"class_path": "lidar2d.nets.minkunet.MinkUNet", "init_args": {}}
         recipe["method"]["init_args"]["align"]["steps"] = 500  # a step takes ten times as long without a GPU
@@ -124,7 +127,8 @@ def call(words: list[str], out: Path | None = None) -> None:
 
 
 def machine() -> str:
-    return f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, no GPU"
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    return f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {gpu}"
 
 
 def table(records: list[dict[str, Any]], probe: str) -> str:

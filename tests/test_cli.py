@@ -471,6 +471,9 @@ def test_processes_launched_from_outside_need_a_named_run(
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert cli.main(FIT) == 2
     assert "give --run DIR" in capsys.readouterr().err
+    monkeypatch.setenv("WORLD_SIZE", "two")
+    assert cli.main(FIT) == 2
+    assert capsys.readouterr().err.startswith("lidar2d: the environment variable WORLD_SIZE is 'two'; set it to")
 
 
 def test_a_full_disk_is_told_from_a_bug():

@@ -24,8 +24,16 @@ def is_first_process() -> bool:
 
 
 def processes() -> int:
-    """Return how many processes a launcher started, this one among them."""
-    return max(int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "SLURM_NTASKS"))
+    """Return how many processes a launcher started, this one among them.
+
+    Raises:
+        UsageError: if the launcher's variables are no numbers.
+    """
+    counts = {name: os.environ.get(name, "1") for name in ("WORLD_SIZE", "SLURM_NTASKS")}
+    for name, count in counts.items():
+        if not count.isdecimal():
+            raise UsageError(f"the environment variable {name} is '{count}'; set it to a number of processes, or unset it")
+    return max(map(int, counts.values()))
 
 
 def name(method: str, card: str) -> str:
