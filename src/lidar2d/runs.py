@@ -32,7 +32,9 @@ def processes() -> int:
     counts = {name: os.environ.get(name, "1") for name in ("WORLD_SIZE", "SLURM_NTASKS")}
     for name, count in counts.items():
         if not count.isdecimal():
-            raise UsageError(f"the environment variable {name} is '{count}'; set it to a number of processes, or unset it")
+            raise UsageError(
+                f"the environment variable {name} is '{count}'; set it to a number of processes, or unset it"
+            )
     return max(map(int, counts.values()))
 
 
