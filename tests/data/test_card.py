@@ -52,5 +52,5 @@ def test_a_reader_that_is_not_there_is_named(tmp_path: Path, reader: str):
 
 
 def test_a_split_without_frames_is_refused(tmp_path: Path):
-    with pytest.raises(UsageError, match="synthetic none has no frame"):
+    with pytest.raises(UsageError, match="split 'none' of synthetic is"):
         open_source(load_card(mine(tmp_path, splits={"train": [0, 1], "none": [5, 5]}, probe="", test="")), "none")

@@ -15,7 +15,7 @@ from conftest import KittiTree, kitti_calib_text
 from lidar2d.data.card import load_card
 from lidar2d.data.kitti import Kitti, calibration
 from lidar2d.data.source import Source, open_source
-from lidar2d.errors import DataError
+from lidar2d.errors import DataError, UsageError
 from lidar2d.frame import Frame, collate
 from lidar2d.geometry import pairs, points_in_boxes, project
 
@@ -86,7 +86,7 @@ def test_resizing_keeps_points_on_their_pixels(kitti_tree: KittiTree):
 
 
 def test_images_of_the_cards_size_fit_in_one_batch(kitti_tree: KittiTree):
-    with pytest.raises(ValueError, match="differ in size"):
+    with pytest.raises(UsageError, match="differ in size"):
         collate(list(opened(kitti_tree)))
     batch = collate(list(opened(kitti_tree, size=CARD.image_size)))
     assert CARD.image_size is not None
