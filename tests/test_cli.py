@@ -308,6 +308,18 @@ def test_a_run_is_resumed_by_its_folder_alone_and_only_as_its_own_method():
 
 
 @pytest.mark.usefixtures("here")
+def test_a_resumed_run_keeps_what_it_computes_and_may_move():
+    run = str(saved_run("mine"))
+    told = words.spell_fit(["--resume", run, "--trainer.devices", "2", "--data.root=elsewhere"], HEADS)
+    assert told.flags == ("--trainer.devices", "2", "--data.root=elsewhere")
+    for flags in (["--method.anchor.steps", "9"], ["--seed=1"], ["--data.batch_size", "2"], ["--config", "a.yaml"]):
+        with pytest.raises(UsageError, match=f"{flags[0].partition('=')[0]} would change what .* start another run"):
+            words.spell_fit(["--resume", run, *flags], HEADS)
+    with pytest.raises(UsageError, match="not a run on 'kitti'; leave --data out"):
+        words.spell_fit(["--resume", run, "--data", "kitti"], HEADS)
+
+
+@pytest.mark.usefixtures("here")
 def test_runs_never_share_a_folder():
     made = {runs.make(None, "toy", "cards/town.yaml") for _ in range(3)}
     assert len(made) == 3
@@ -402,7 +414,8 @@ def test_fit_passes_on_what_was_asked_and_leaves_a_run_that_resumes(training: li
     assert run == Path("mine")
     saved = yaml.safe_load(Path("mine/recipe.yaml").read_text())
     assert (saved["seed"], saved["method"]["init_args"]["anchor"]["steps"]) == (5, 9)
-    assert cli.main(["fit", "--resume", "mine"]) == 0
+    assert cli.main(["fit", "--resume", "mine", "--data.root", "moved"]) == 0
+    assert yaml.safe_load(Path("mine/recipe.yaml").read_text())["data"]["root"] == "moved"
     method, data, _, seed, run = training[1]
     assert (method.anchor.steps, data.card, data.batch_size, seed, run) == (9, "town", 2, 5, Path("mine"))
 

@@ -21,10 +21,10 @@ HELP = """\
 lidar2d: distillation between cameras and LiDAR
 
   lidar2d fit --method collab                        teach a network, on the built-in synthetic town
-  lidar2d fit --method collab --data kitti --data.root DIR
+  lidar2d fit --method ppkt --data kitti --data.root DIR
   lidar2d fit --method collab --help                 every setting of a method, and its value
   lidar2d fit --resume runs/NAME                     go on with a run
-  lidar2d view --data kitti --data.root DIR --index 3      draw what the networks see
+  lidar2d view --data kitti --data.root DIR --index 3      draw a frame, its points and boxes
   lidar2d check --data nuscenes --data.root DIR      is every file there, and readable?
   lidar2d list methods|datasets|suites
 
@@ -39,7 +39,8 @@ lidar2d fit --method NAME [--data NAME] [--SETTING VALUE ...]
   --config FILE.yaml       settings laid over the recipe; flags after it go over both
   --seed N                 of everything random (0)
   --run DIR                the run's folder; runs/METHOD-DATA-TIME by default
-  --resume [DIR]           go on with the run in DIR, or with the method's newest; a run keeps its own recipe
+  --resume [DIR]           go on with the run in DIR, or with the method's newest; a run keeps its own recipe,
+                           so that only --trainer.*, --data.root and --data.workers may follow
   --print_config           print the whole recipe and stop
 
 Every setting below is a key of the recipe and a flag."""
@@ -173,7 +174,11 @@ def _run_folder(told: words.FitWords, content: dict[str, Any]) -> Path:
     """
     if told.run is None and (runs.processes() > 1 or not runs.is_first_process()):
         raise UsageError("processes that were launched from outside cannot agree on a new folder; give --run DIR")
-    if told.run is not None and (told.resume or not runs.is_first_process()):
+    if told.run is not None and told.resume:
+        if runs.is_first_process():
+            runs.save_recipe(told.run, content)  # what may follow --resume is a setting too
+        return told.run
+    if told.run is not None and not runs.is_first_process():
         return told.run
     run = runs.make(told.run, told.name or "", content["data"]["card"])
     runs.save_recipe(run, content)

@@ -12,6 +12,8 @@ from pathlib import Path
 from lidar2d import recipe, runs
 from lidar2d.errors import UsageError, nearest
 
+MOVABLE = ("--data.root", "--data.workers")  # beside --trainer.*, what a run may be resumed with
+
 
 @dataclass(frozen=True)
 class FitWords:
@@ -52,9 +54,27 @@ def spell_fit(argv: Sequence[str], heads: Iterable[str]) -> FitWords:
         return FitWords(Path(name).stem, method, None if run_name is None else Path(run_name), False, tuple(rest))
     run = Path(resume) if resume else runs.newest(Path(name or "").stem, card)
     saved = runs.saved_recipe(run)
+    rest = _kept(run, rest, None if card is None else ["--data.card", card])
     if method is not None and _class_path(method) != _class_path(saved):
         raise UsageError(f"{run} is a run of {_class_path(saved)}, not of '{name}'; leave --method out")
     return FitWords(None, saved, run, True, tuple(rest))
+
+
+def _kept(run: Path, flags: list[str], card: list[str] | None) -> list[str]:
+    """Return the flags that may stand beside --resume: those that change where a run runs, not what it computes.
+
+    Raises:
+        UsageError: for another one.
+    """
+    if card is not None and flags[:2] == card:  # it has found the run, or must be the run's own
+        if Path(card[1]).stem != Path(str(recipe.read(runs.saved_recipe(run)).get("data", {}).get("card"))).stem:
+            raise UsageError(f"{run} is not a run on '{card[1]}'; leave --data out")
+        flags = flags[2:]
+    for word in flags:
+        flag = word.partition("=")[0]
+        if flag.startswith("--") and not flag.startswith("--trainer") and flag not in MOVABLE:
+            raise UsageError(f"{flag} would change what {run} computes, and a run keeps its recipe; start another run")
+    return flags
 
 
 def spell_data(argv: Sequence[str]) -> tuple[str | None, list[str]]:

@@ -75,6 +75,42 @@ def test_a_mistake_is_told_before_a_run_folder_is_made(command_line, mistake):
     assert not (command_line.folder / "never").exists()
 
 
+def test_a_split_without_labels_is_refused_before_a_run_folder_is_made(command_line):
+    card = command_line.folder / "tiny.yaml"
+    card.write_text(card.read_text().replace("tiny_source.Tiny", "tiny_source.Unlabelled"))
+    said = command_line.fit("ppkt", "never", status=2)
+    assert "tiny probe has no point labels to judge points by" in said
+    said = command_line.fit("collab", "never", status=2)
+    assert "tiny probe has no pixel labels to judge images by" in said
+    assert not (command_line.folder / "never").exists()
+
+
+def test_a_data_set_of_clear_days_alone_is_judged_and_told(command_line):
+    card = command_line.folder / "tiny.yaml"
+    card.write_text(
+        card.read_text().replace("clear: [day]", "clear: [day, fog, night]").replace("[fog, night]\ni", "[]\ni")
+    )
+    steps = ["--method.align.steps", "1", "--method.anchor.steps", "2", "--data.batch_size", "4"]
+    said = command_line.fit("collab", "one", *steps)
+    assert "stage anchor: tiny train has no adverse frame; it sees clear ones alone" in said
+    report = json.loads((command_line.folder / "one" / "report.json").read_text())
+    assert report["features"]["student"]["clear_probe"]["adverse"] is None
+    assert "–" in (command_line.folder / "one" / "report.txt").read_text()
+
+
+def test_what_is_not_judged_is_told(command_line):
+    card = command_line.folder / "tiny.yaml"
+    card.write_text(card.read_text().replace("probe: probe\n", 'probe: ""\n'))
+    said = command_line.fit("ppkt", "one", "--method.pretrain.steps", "1")
+    assert "not judged: tiny names no labelled splits" in said
+
+
+def test_others_may_read_what_a_run_leaves(command_line):
+    command_line.fit("ppkt", "one", "--method.pretrain.steps", "1", "--trainer.report", "false")
+    modes = {path.stat().st_mode for path in (command_line.folder / "one").iterdir() if path.is_file()}
+    assert len(modes) == 1
+
+
 @pytest.mark.parametrize(
     "damage",
     [lambda path: path.write_bytes(b"\x80nothing"), lambda path: os.truncate(path, 1000)],

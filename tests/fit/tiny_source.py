@@ -1,5 +1,7 @@
 """A data set of eight made-up frames in three conditions; a card names its reader by ``tiny_source.Tiny``."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -61,3 +63,10 @@ class Tiny:
 
     def check(self):
         yield from ((token, []) for token in self.tokens)
+
+
+class Unlabelled(Tiny):
+    """The same without labels."""
+
+    def __getitem__(self, index):
+        return replace(super().__getitem__(index), labels=None, pixel_labels=None)

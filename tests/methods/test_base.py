@@ -48,3 +48,11 @@ def test_a_loss_that_is_not_finite_stops_with_its_name(encoders, batch):
         next(method.images.parameters()).fill_(math.nan)
     with pytest.raises(UsageError, match="consistency nan"):
         method.training_step(batch, 0)
+
+
+def test_a_method_that_does_not_say_what_it_teaches_is_refused(encoders):
+    class Silent(Photometric):
+        student = None
+
+    with pytest.raises(UsageError, match="Silent does not say what it teaches: add student"):
+        Silent(*encoders, tune=Stage(steps=1))

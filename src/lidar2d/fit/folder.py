@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from lidar2d.errors import UsageError
@@ -68,7 +68,8 @@ class RunFolder:
     def save_student(self, encoder: nn.Module) -> None:
         """Write the weights of one encoder, readable without pickle."""
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
-        write_atomically(self.student, lambda unfinished: save_file(state, unfinished))
+        # save_file itself makes a file that nobody else may read
+        write_atomically(self.student, lambda unfinished: unfinished.write_bytes(save(state)))
 
     def load_json(self, name: str) -> Any:
         """Read facts back.

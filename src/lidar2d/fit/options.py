@@ -20,7 +20,8 @@ class TrainerOptions:
         strategy: how several devices train together.
         logger: where losses are written beside the run folder's own files.
         progress: show progress bars.
-        save_every: seconds between the states that a killed run goes on from.
+        save_every: seconds, at least, between the states that a killed run goes on from; they are kept every 50 steps
+            at most.
         report: judge the features when training ends.
     """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib
@@ -13,7 +15,9 @@ from matplotlib import pyplot as plt
 from torch import Tensor
 
 from lidar2d.data.module import LidarData
-from lidar2d.frame import Batch, collate
+from lidar2d.data.source import Source
+from lidar2d.errors import DataError
+from lidar2d.frame import Batch, Frame, collate
 from lidar2d.geometry import pairs
 from lidar2d.methods.base import Method
 
@@ -34,18 +38,19 @@ def draw_features(method: Method, begun: Method, data: LidarData, path: Path) ->
     figure, axes = plt.subplots(3, len(views), figsize=(6.4 * len(views), 8.4), squeeze=False, layout="constrained")
     for column, view in enumerate(views):
         image = batch.images[view].permute(1, 2, 0).numpy()
-        axes[0, column].imshow(image)
+        whole = (0, image.shape[1], image.shape[0], 0)  # so that pixel centres are at .5
+        axes[0, column].imshow(image, extent=whole)
         axes[0, column].set_title(batch.conditions[int(batch.view_frame[view])] or batch.tokens[column])
         for row, (name, colour) in enumerate(colours.items(), start=1):
             axis = axes[row, column]
             axis.set_title(f"{name}: features")
             if method.student == "images":
-                axis.imshow(colour[column], extent=(0, image.shape[1], image.shape[0], 0))
+                axis.imshow(colour[column], extent=whole)
             else:
                 seen = found[found.view == view]
-                axis.imshow(image * 0.25)
-                size = 3.0 * image.shape[1] / 1000
-                axis.scatter(*seen.pixel.T.numpy(), c=colour[seen.point.numpy()], s=max(size, 2.0), linewidths=0)
+                axis.imshow(image * 0.25, extent=whole)
+                axis.scatter(*seen.pixel.T.numpy(), c=colour[seen.point.numpy()], s=5.0, linewidths=0)
+                axis.set(xlim=whole[:2], ylim=whole[2:])  # points must not widen what the image spans
     for axis in axes.flat:
         axis.set_axis_off()
     figure.savefig(path, format="png", dpi=110)
@@ -63,9 +68,18 @@ def _two_conditions(data: LidarData) -> Batch:
         chosen = [twins[name] for name in dict.fromkeys(wanted) if name in twins][:2]
         if len(chosen) == 2:
             return collate([source[index] for index in chosen])
-    frames = [source[index] for index in range(min(2, len(source)))]
+    frames = list(itertools.islice(_readable(source, data.bad_files), 2))
     same_size = [frame for frame in frames if frame.images.shape == frames[0].images.shape]
     return collate(same_size)
+
+
+def _readable(source: Source, bad_files: str) -> Iterator[Frame]:
+    for index in range(len(source)):
+        try:
+            yield source[index]
+        except DataError:
+            if bad_files == "stop":
+                raise
 
 
 def _colour(rows: Tensor) -> np.ndarray:  # type: ignore[type-arg]

@@ -46,6 +46,8 @@ def report(
     if data.probe and data.test:
         facts["features"] = _judge(method, begun, data, console, half)
         tables.append(_feature_table(facts["features"], data, method.student, facts["networks"]["images"]))
+    else:
+        console.print(f"not judged: {data.card.name} names no labelled splits for it (--data.probe and --data.test)")
     path = folder.save_json("report.json", facts)
     picture = folder.path / "features.png"
     write_atomically(picture, lambda unfinished: draw_features(method, begun, data, unfinished))
@@ -106,18 +108,25 @@ def _feature_table(features: dict[str, Any], data: LidarData, student: str, imag
     for probe, title in (("clear_probe", "clear scenes"), ("mixed_probe", "all conditions")):
         for name in features:
             values = features[name][probe]
-            table.add_row(title, name, *(f"{values['miou'][c]:.1f}" for c in conditions), f"{values['adverse']:.1f}")
-        gains = [features[second][probe]["miou"][c] - features[first][probe]["miou"][c] for c in conditions]
-        gain = features[second][probe]["adverse"] - features[first][probe]["adverse"]
-        table.add_row(title, "gain", *(f"{g:+.1f}" for g in gains), f"{gain:+.1f}", end_section=True, style="bold")
-    if student == "images":
+            table.add_row(title, name, *(_number(v) for v in (*values["miou"].values(), values["adverse"])))
+        before, after = (features[name][probe] for name in (first, second))
+        gains = [after["miou"][c] - before["miou"][c] for c in conditions]
+        gains.append(None if before["adverse"] is None else after["adverse"] - before["adverse"])
+        table.add_row(title, "gain", *(_number(gain, "+") for gain in gains), end_section=True, style="bold")
+    if student == "images" and features[first]["clear_probe"]["clear"] is not None:
         clear = features[first]["clear_probe"]["clear"]
         table.add_row(
             "clear scenes", "ceiling: teacher on the clear twin", *(f"{clear:.1f}" for _ in conditions), f"{clear:.1f}"
         )
+    if student == "images":
         for name in features:
             cosine = features[name]["cosine"]
             shown = (f"{cosine[c]:.2f}" if c in cosine else "" for c in conditions)
             mean = sum(cosine.values()) / len(cosine) if cosine else 0.0
             table.add_row("cosine to clear twin", name, *shown, f"{mean:.2f}")
     return table
+
+
+def _number(value: float | None, sign: str = "") -> str:
+    """Show a figure, or that there is none: a split may lack clear or adverse frames."""
+    return "–" if value is None else f"{value:{sign}.1f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import warnings
@@ -75,6 +76,15 @@ def rehearse(method: Method, data: LidarData, options: TrainerOptions) -> None:
     """
     for split in dict.fromkeys(split for split in (data.split, data.probe, data.test) if split):
         data.source(split)
+    if options.report and data.probe and data.test:
+        for split in (data.probe, data.test):
+            frame = data.source(split)[0]
+            if (frame.pixel_labels if method.student == "images" else frame.labels) is None:
+                kind = "pixel" if method.student == "images" else "point"
+                raise UsageError(
+                    f"{data.card.name} {split} has no {kind} labels to judge {method.student} by; "
+                    "leave --data.probe and --data.test out"
+                )
     for stage in method.stages().values():
         if stage.total_steps(data.steps_per_epoch(stage.conditions)):
             data.stream(stage.conditions, stage.balance, seed=0)
@@ -84,6 +94,8 @@ def rehearse(method: Method, data: LidarData, options: TrainerOptions) -> None:
     except (MisconfigurationException, ValueError) as error:
         given = f"--trainer.accelerator {options.accelerator} --trainer.devices {options.devices}"
         raise UsageError(f"{given}: {' '.join(str(error).split())}") from None
+    if options.logger in ("tensorboard", "wandb") and importlib.util.find_spec(options.logger) is None:
+        raise UsageError(f"{options.logger} is not installed; pip install {options.logger}")
     data.check_divides(trainer.world_size)
 
 
@@ -107,6 +119,9 @@ def _run_stage(
     method.begin(name, per_epoch)
     data.begin(stage.conditions, stage.balance, total, seed)
     history = Losses()
+    adverse = [name for name in data.source().conditions if name not in data.card.clear]
+    if stage.balance == "half" and not adverse:
+        console.print(f"stage {name}: {data.card.name} {data.split} has no adverse frame; it sees clear ones alone")
     if total:
         callbacks = [history, KeepLast(folder.last(name), options.save_every)]
         if options.progress and runs.is_first_process():

@@ -86,13 +86,19 @@ class Stage:
 class Method(LightningModule, ABC):
     """A way to teach ``points`` from ``images``, or ``images`` from ``points``.
 
-    A subclass is its equations: ``losses``, the stages it trains in, and what each stage trains.
+    A subclass is its equations: ``student``, which of the two is taught; ``losses``; the stages it trains in; and what
+    each stage trains.
+
+    Raises:
+        UsageError: if the subclass does not say which it teaches, or its student is frozen.
     """
 
     student: ClassVar[Literal["points", "images"]]
 
     def __init__(self, points: PointEncoder, images: ImageEncoder) -> None:
         super().__init__()
+        if getattr(self, "student", None) not in ("points", "images"):
+            raise UsageError(f"{type(self).__name__} does not say what it teaches: add student = 'points' or 'images'")
         if self.student == "images" and images.frozen:
             raise SettingError("frozen", True, "this method trains the image network; set it to false")
         self.points = points

@@ -47,7 +47,7 @@ class SmallConv(ImageEncoder):
     Args:
         width: channels at a quarter; 1.5 times as many at an eighth and twice as many at a sixteenth.
         channels: of the features that come out.
-        weights: a shipped name (``town``), the path of a .safetensors file, or None for random weights.
+        weights: a shipped name (``town-supervised``), the path of a .safetensors file, or None for random weights.
     """
 
     stride = 4
