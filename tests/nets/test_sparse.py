@@ -9,12 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lidar2d.nets.sparse import (
-    DownConv,
+    ConvOnto,
     Grid,
+    InverseConv,
+    Kernel,
     PointwiseConv,
     SparseTensor,
+    StridedConv,
     SubmanifoldConv,
-    UpConv,
     cylindrical,
     voxelise,
 )
@@ -102,17 +104,135 @@ def test_a_submanifold_convolution_equals_a_loop(width):
 def test_the_way_down_and_up_equals_a_loop_at_every_stride():
     x = random_input(2)
     for stride in (1, 2, 4):
-        down, wide, up = DownConv(2, 3).double(), SubmanifoldConv(3, 3).double(), UpConv(3, 2, bias=True).double()
+        down, wide, up = StridedConv(2, 3).double(), SubmanifoldConv(3, 3).double(), InverseConv(3, 2, bias=True).double()
         low = down(x)
         expected_places = {(f, *(math.floor(p / (2 * stride)) * 2 * stride for p in q)) for f, *q in places(x.grid)}
         assert set(places(low.grid)) == expected_places
-        assert low.grid.stride == 2 * stride
+        assert low.grid.stride == (2 * stride,) * 3
         agree(down, low.features, naive(as_dict(x), places(low.grid), down.kernel, stride), x)
         agree(wide, wide(low).features, naive(as_dict(low), places(low.grid), wide.kernel, 2 * stride), low)
         back = up(low, x.grid)
         assert back.grid is x.grid
         agree(up, back.features, naive_up(as_dict(low), places(x.grid), up.kernel, stride) + up.bias, low)
         x = SparseTensor(torch.randn(len(low.grid), 2, dtype=torch.float64).requires_grad_(), low.grid)
+
+
+def naive_onto(x: SparseTensor, targets: list[Voxel], kernel: Tensor, geometry: Kernel) -> Tensor:
+    """One target, one place of the kernel at a time, by the definition in Kernel's docstring."""
+    held, own = as_dict(x), x.grid.stride
+    rows = []
+    for frame, *place in targets:
+        row = torch.zeros(kernel.shape[2], dtype=torch.float64)
+        k = 0
+        for c, b, a in itertools.product(*map(range, geometry.size[::-1])):
+            read = [
+                place[axis] + (step * geometry.dilation[axis] - geometry.padding[axis]) * own[axis]
+                for axis, step in enumerate((a, b, c))
+            ]
+            found = held.get((frame, *read))
+            row = row if found is None else row + found @ kernel[k]
+            k += 1
+        rows.append(row)
+    return torch.stack(rows)
+
+
+def naive_back(x: SparseTensor, fine: Grid, kernel: Tensor, geometry: Kernel) -> Tensor:
+    """The transpose of :func:`naive_onto`: each coarse voxel is given back to what it read."""
+    rows = {place: torch.zeros(kernel.shape[2], dtype=torch.float64) for place in places(fine)}
+    for (frame, *place), value in as_dict(x).items():
+        for k, (c, b, a) in enumerate(itertools.product(*map(range, geometry.size[::-1]))):
+            read = [
+                place[axis] + (step * geometry.dilation[axis] - geometry.padding[axis]) * fine.stride[axis]
+                for axis, step in enumerate((a, b, c))
+            ]
+            if (frame, *read) in rows:
+                rows[(frame, *read)] = rows[(frame, *read)] + value @ kernel[k]
+    return torch.stack([rows[place] for place in places(fine)])
+
+
+GEOMETRIES = [
+    Kernel.centred(2, 2),
+    Kernel.centred(3, 2),
+    Kernel.centred(3, 1, 2),
+    Kernel.centred((3, 1, 5), (1, 2, 3)),
+    Kernel((3, 3, 3), (2, 2, 2), (1, 1, 1), (1, 1, 0)),
+    Kernel((1, 1, 3), (1, 1, 2)),
+    Kernel((4, 2, 3), (2, 1, 1), (2, 1, 3), (1, 0, 2)),
+]
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+@pytest.mark.parametrize("spread", [False, True])
+def test_any_strided_convolution_and_its_inverse_equal_a_loop(geometry, spread):
+    x = random_input(2)
+    down = StridedConv(2, 3, geometry, spread, bias=True).double()
+    up = InverseConv(3, 2, geometry, spread).double()
+    low = down(x)
+    assert low.grid.stride == geometry.stride
+    agree(down, low.features, naive_onto(x, places(low.grid), down.kernel, geometry) + down.bias, x)
+    low = low.replace(torch.randn(len(low.grid), 3, dtype=torch.float64).requires_grad_())
+    back = up(low, x.grid)
+    agree(up, back.features, naive_back(low, x.grid, up.kernel, geometry), low)
+    # and once more, from a grid with a stride
+    again = StridedConv(3, 2, geometry, spread).double()
+    agree(again, again(low).features, naive_onto(low, places(again(low).grid), again.kernel, geometry), low)
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+def test_output_voxels_are_those_that_hold_or_read_an_input(geometry):
+    x = random_input(1)
+    held, read = set(), set()
+    for frame, *place in places(x.grid):
+        held.add((frame, *(p // s * s for p, s in zip(place, geometry.stride, strict=True))))
+        for offset in geometry.offsets():
+            target = [p - o for p, o in zip(place, offset, strict=True)]
+            if all(t % s == 0 for t, s in zip(target, geometry.stride, strict=True)):
+                read.add((frame, *target))
+    assert places(StridedConv(1, 1, geometry).double()(x).grid) == sorted(held)
+    assert places(StridedConv(1, 1, geometry, spread=True).double()(x).grid) == sorted(read)
+
+
+@pytest.mark.parametrize("geometry", [g for g in GEOMETRIES if g.dilation == (1, 1, 1)], ids=str)
+def test_within_a_shape_a_spreading_convolution_equals_conv3d(geometry):
+    """All voxels of the dense result that read an occupied voxel come out, and no other."""
+    shape = (9, 8, 7)
+    coordinates = random_voxels() + torch.tensor([0, 5, 5, 5])
+    coordinates = coordinates[(coordinates[:, 1:] < torch.tensor(shape)).all(1)]
+    voxels = Grid(pack(coordinates).sort().values, shape=shape)
+    x = SparseTensor(torch.randn(len(voxels), 2, dtype=torch.float64).requires_grad_(), voxels)
+    layer = StridedConv(2, 3, geometry, spread=True).double()
+    out = layer(x)
+    volume = x.features.new_zeros(2, *shape[::-1], 2)
+    occupied = x.features.new_zeros(2, 1, *shape[::-1])
+    frame, a, b, c = voxels.coordinates.unbind(1)
+    volume[frame, c, b, a] = x.features
+    occupied[frame, 0, c, b, a] = 1
+    settings = {"stride": geometry.stride[::-1], "padding": geometry.padding[::-1]}
+    kernel = layer.kernel.view(*geometry.size[::-1], 2, 3).permute(4, 3, 0, 1, 2)
+    wanted = F.conv3d(volume.permute(0, 4, 1, 2, 3), kernel, **settings)
+    reads = F.conv3d(occupied, torch.ones(1, 1, *kernel.shape[2:], dtype=torch.float64), **settings)
+    assert out.grid.shape == tuple(wanted.shape[:1:-1])
+    assert len(out.grid) == int((reads > 0.5).sum())
+    place = out.grid.coordinates[:, 1:] // torch.tensor(out.grid.stride)
+    a, b, c = place.unbind(1)
+    agree(layer, out.features, wanted[out.grid.coordinates[:, 0], :, c, b, a], x)
+
+
+@pytest.mark.parametrize("geometry", [Kernel.centred(3), Kernel.centred(5, dilation=2), Kernel.centred(3, 2)], ids=str)
+def test_a_convolution_onto_any_voxels_equals_a_loop(geometry):
+    x = random_input(2)
+    other = random_voxels(seed=7)
+    other[:, 1:] = other[:, 1:] * torch.tensor(geometry.stride)
+    onto = Grid(pack(other).sort().values, geometry.stride)
+    layer = ConvOnto(2, 3, geometry).double()
+    agree(layer, layer(x, onto).features, naive_onto(x, places(onto), layer.kernel, geometry), x)
+
+
+@pytest.mark.parametrize("dilation", [2, (1, 3, 2)])
+def test_a_dilated_submanifold_convolution_equals_a_loop(dilation):
+    x = random_input(2)
+    layer = SubmanifoldConv(2, 3, (3, 5, 3), dilation).double()
+    agree(layer, layer(x).features, naive_onto(x, places(x.grid), layer.kernel, layer.geometry), x)
 
 
 def dense(x: SparseTensor, low: int, size: int) -> Tensor:
@@ -135,7 +255,7 @@ def test_a_submanifold_convolution_equals_conv3d(width):
 
 def test_strided_convolutions_equal_conv3d_and_its_transpose():
     x = random_input(3)
-    down, up = DownConv(3, 4).double(), UpConv(4, 2).double()
+    down, up = StridedConv(3, 4).double(), InverseConv(4, 2).double()
     low = down(x)
     volume = F.conv3d(dense(x, -6, 12), down.kernel.view(2, 2, 2, 3, 4).permute(4, 3, 0, 1, 2), stride=2)
     frame, a, b, c = low.grid.coordinates.unbind(1)
@@ -153,7 +273,7 @@ def test_strided_convolutions_equal_conv3d_and_its_transpose():
 def test_gradients_pass_gradcheck():
     voxels = grid(random_voxels(extent=1, frames=1, share=0.7))
     features = torch.randn(len(voxels), 2, dtype=torch.float64, requires_grad=True)
-    for layer in (SubmanifoldConv(2, 2).double(), DownConv(2, 2).double(), PointwiseConv(2, 2, bias=True).double()):
+    for layer in (SubmanifoldConv(2, 2).double(), StridedConv(2, 2).double(), PointwiseConv(2, 2, bias=True).double()):
         kernel = layer.kernel.detach().clone().requires_grad_()
 
         def apply(features: Tensor, kernel: Tensor, layer: torch.nn.Module = layer) -> Tensor:
@@ -185,7 +305,7 @@ def test_offsets_are_numbered_with_the_first_axis_fastest(width):
         a, b, c = (start + k // width**axis % width for axis in range(3))
         voxels = grid(torch.tensor([[0, 0, 0, 0], [0, a, b, c]]).unique(dim=0))
         source = (voxels.coordinates == torch.tensor([0, a, b, c])).all(1).double()[:, None]
-        layer = (SubmanifoldConv(1, 1, width) if width % 2 else DownConv(1, 1)).double()
+        layer = (SubmanifoldConv(1, 1, width) if width % 2 else StridedConv(1, 1)).double()
         layer.kernel.data = torch.arange(1, width**3 + 1, dtype=torch.float64).view(-1, 1, 1)
         out = layer(SparseTensor(source, voxels))
         at_origin = (out.grid.coordinates == 0).all(1)
@@ -203,20 +323,20 @@ def test_voxels_of_different_frames_are_no_neighbours():
 def test_neighbours_at_the_limit_do_not_wrap_to_the_next_axis():
     edge = LIMIT - 1
     voxels = grid(torch.tensor([[0, 0, 0, edge], [0, 0, 1, -edge], [0, 0, edge, 0], [0, 1, -edge, 0]]))
-    assert voxels.neighbours(5).counts == (0,) * 125
+    assert voxels.onto(voxels, Kernel.centred(5)).counts == (0,) * 125
     assert torch.equal(unpack(voxels.keys), voxels.coordinates)
 
 
 def test_layers_share_the_maps_of_a_grid():
     x = random_input(2)
-    assert x.grid.neighbours(3) is x.grid.neighbours(3)
-    assert DownConv(2, 2).double()(x).grid is DownConv(2, 2).double()(x).grid
+    assert x.grid.onto(x.grid, Kernel.centred(3)) is x.grid.onto(x.grid, Kernel.centred(3))
+    assert StridedConv(2, 2).double()(x).grid is StridedConv(2, 2).double()(x).grid
 
 
 def test_going_up_onto_a_strange_grid_is_refused():
     x, other = random_input(2), random_input(2, seed=1)
     with pytest.raises(ValueError, match="not the one"):
-        UpConv(2, 2).double()(DownConv(2, 2).double()(x), other.grid)
+        InverseConv(2, 2).double()(StridedConv(2, 2).double()(x), other.grid)
 
 
 def test_even_submanifold_kernels_are_refused():
@@ -233,8 +353,8 @@ def test_kernels_begin_uniform_with_the_right_bound():
 
 def test_no_voxel_is_no_error():
     x = SparseTensor(torch.zeros(0, 2), Grid(torch.zeros(0, dtype=torch.int64)))
-    low = DownConv(2, 3)(SparseTensor(SubmanifoldConv(2, 2)(x).features, x.grid))
-    assert UpConv(3, 4)(low, x.grid).features.shape == (0, 4)
+    low = StridedConv(2, 3)(SparseTensor(SubmanifoldConv(2, 2)(x).features, x.grid))
+    assert InverseConv(3, 4)(low, x.grid).features.shape == (0, 4)
 
 
 def test_autocast_shortens_the_products_and_keeps_the_gradients_dtype():

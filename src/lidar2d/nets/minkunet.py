@@ -14,11 +14,11 @@ from lidar2d.frame import Batch
 from lidar2d.nets.encoder import PointEncoder
 from lidar2d.nets.norm import PointNorm
 from lidar2d.nets.sparse import (
-    DownConv,
+    StridedConv,
     PointwiseConv,
     SparseTensor,
     SubmanifoldConv,
-    UpConv,
+    InverseConv,
     cylindrical,
     voxelise,
 )
@@ -100,17 +100,17 @@ class MinkUNet(PointEncoder):
 
         # pXsY: at stride X, by a stride of Y; the names of the released weights
         self.conv0p1s1, self.bn0 = SubmanifoldConv(1, stem, stem_width), norm(stem)
-        self.conv1p1s2, self.bn1, self.block1 = DownConv(stem, stem), norm(stem), blocks(0, stem)
-        self.conv2p2s2, self.bn2, self.block2 = DownConv(planes[0], planes[0]), norm(planes[0]), blocks(1, planes[0])
-        self.conv3p4s2, self.bn3, self.block3 = DownConv(planes[1], planes[1]), norm(planes[1]), blocks(2, planes[1])
-        self.conv4p8s2, self.bn4, self.block4 = DownConv(planes[2], planes[2]), norm(planes[2]), blocks(3, planes[2])
-        self.convtr4p16s2, self.bntr4 = UpConv(planes[3], planes[4]), norm(planes[4])
+        self.conv1p1s2, self.bn1, self.block1 = StridedConv(stem, stem), norm(stem), blocks(0, stem)
+        self.conv2p2s2, self.bn2, self.block2 = StridedConv(planes[0], planes[0]), norm(planes[0]), blocks(1, planes[0])
+        self.conv3p4s2, self.bn3, self.block3 = StridedConv(planes[1], planes[1]), norm(planes[1]), blocks(2, planes[1])
+        self.conv4p8s2, self.bn4, self.block4 = StridedConv(planes[2], planes[2]), norm(planes[2]), blocks(3, planes[2])
+        self.convtr4p16s2, self.bntr4 = InverseConv(planes[3], planes[4]), norm(planes[4])
         self.block5 = blocks(4, planes[4] + planes[2])
-        self.convtr5p8s2, self.bntr5 = UpConv(planes[4], planes[5]), norm(planes[5])
+        self.convtr5p8s2, self.bntr5 = InverseConv(planes[4], planes[5]), norm(planes[5])
         self.block6 = blocks(5, planes[5] + planes[1])
-        self.convtr6p4s2, self.bntr6 = UpConv(planes[5], planes[6]), norm(planes[6])
+        self.convtr6p4s2, self.bntr6 = InverseConv(planes[5], planes[6]), norm(planes[6])
         self.block7 = blocks(6, planes[6] + planes[0])
-        self.convtr7p2s2, self.bntr7 = UpConv(planes[6], planes[7]), norm(planes[7])
+        self.convtr7p2s2, self.bntr7 = InverseConv(planes[6], planes[7]), norm(planes[7])
         self.block8 = blocks(7, planes[7] + stem)
         self.final = PointwiseConv(planes[7], channels, bias=True)
 

@@ -1,17 +1,24 @@
-"""Sparse convolution in pure PyTorch; no sparse type leaves this package."""
+"""Sparse convolution; no sparse type leaves ``nets``."""
 
-from lidar2d.nets.sparse.conv import DownConv, PointwiseConv, SubmanifoldConv, UpConv
-from lidar2d.nets.sparse.grid import Grid, SparseTensor
+from lidar2d.nets.sparse.backends import Backend, named
+from lidar2d.nets.sparse.conv import ConvOnto, InverseConv, PointwiseConv, StridedConv, SubmanifoldConv
+from lidar2d.nets.sparse.grid import Grid
+from lidar2d.nets.sparse.kernel import Kernel
+from lidar2d.nets.sparse.tensor import SparseTensor
 from lidar2d.nets.sparse.voxels import Voxels, cylindrical, voxelise
 
 __all__ = [
-    "DownConv",
+    "Backend",
+    "ConvOnto",
     "Grid",
+    "InverseConv",
+    "Kernel",
     "PointwiseConv",
     "SparseTensor",
+    "StridedConv",
     "SubmanifoldConv",
-    "UpConv",
     "Voxels",
     "cylindrical",
+    "named",
     "voxelise",
 ]

@@ -11,7 +11,8 @@ from torch import Tensor
 
 _BITS = 18
 _HALF = 1 << (_BITS - 1)
-LIMIT = _HALF - 1024  # coordinates stay below; the margin holds every neighbour that a kernel asks for
+MARGIN = 1024  # no kernel reaches as far, in finest voxels
+LIMIT = _HALF - MARGIN  # coordinates stay below, so that no neighbour leaves its bits
 FRAMES = 512
 
 
