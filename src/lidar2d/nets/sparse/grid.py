@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +13,8 @@ from torch import Tensor
 from lidar2d.nets.sparse import search
 from lidar2d.nets.sparse.kernel import Kernel, Triple
 from lidar2d.nets.sparse.keys import pack, unpack
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +32,7 @@ class KernelMap:
     onto: Grid  # and onto these it writes
     centre: int | None = None  # a place that pairs every voxel with itself and is left out of the lists
     is_turned: bool = False  # transposed: from `onto` back to `of`
+    _prepared: dict[Callable[[KernelMap], Any], Any] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def turned(self) -> KernelMap:
@@ -38,6 +43,13 @@ class KernelMap:
     def targets(self) -> int:
         """Number of target voxels."""
         return len(self.of if self.is_turned else self.onto)
+
+    def prepared(self, prepare: Callable[[KernelMap], T]) -> T:
+        """Return what a backend derives from the map, derived once and shared by all layers."""
+        if prepare not in self._prepared:
+            self._prepared[prepare] = prepare(self)
+        found: T = self._prepared[prepare]
+        return found
 
     @cached_property
     def neighbours(self) -> Tensor:
