@@ -43,7 +43,7 @@ def main(path: str, columns: int = 5, threads: int = 1) -> None:
     print(f"voxelise               {best(lambda: voxelise(raw[:, :3], batch.point_frame, VOXEL)):8.1f}")
     for width in (3, 5):
         # a fresh grid each time: maps are kept
-        print(f"kernel map {width}x{width}x{width}       {best(lambda w=width: fresh_map(grid, w)):8.1f}")
+        print(f"kernel map {width}x{width}x{width}       {best(lambda w=width: fresh(grid).onto(None, w)):8.1f}")
     for channels in (32, 96, 128, 256):
         layer = SubmanifoldConv(channels, channels)
         x = SparseTensor(torch.randn(len(grid), channels, requires_grad=True), grid)

@@ -1,8 +1,15 @@
 """The fused kernels against the plain path: on a GPU where there is one, in Triton's interpreter elsewhere."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import Tensor
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are imported, on the next lines
 
 from lidar2d.nets.sparse import Grid, Kernel
 from lidar2d.nets.sparse.backends import fused
@@ -44,8 +51,9 @@ def off(got: Tensor, expected: Tensor) -> float:
     return float((got.double() - expected.double()).abs().max() / expected.double().abs().max())
 
 
-@pytest.mark.parametrize(("name", "pairs"), maps(), ids=lambda x: x if isinstance(x, str) else "")
-def test_fused_products_equal_plain_ones(name, pairs):
+@pytest.mark.parametrize("name", [name for name, _ in maps()])
+def test_fused_products_equal_plain_ones(name):
+    pairs = dict(maps())[name]
     for channels, out in ((3, 5), (40, 17)):
         features, kernel, gradient = tensors(pairs, channels, out)
         exact = [tensor.double() for tensor in (features, kernel, gradient)]
@@ -101,5 +109,37 @@ def test_two_runs_are_bitwise_equal():
     runs = []
     for _ in range(2):
         features, kernel, gradient = tensors(pairs, 20, 20)
-        runs.append((fused.Fused().product(features, kernel, pairs), fused.Fused().to_kernel(features, gradient, pairs)))
+        runs.append([fused.Fused().product(features, kernel, pairs), fused.Fused().to_kernel(features, gradient, pairs)])
     assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
+
+
+COMPILE = """
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from lidar2d.nets.sparse.backends import kernels
+
+def compiled(kernel, pointers, numbers, fixed):
+    signature = {**pointers, **dict.fromkeys(numbers, "i32"), **dict.fromkeys(fixed, "constexpr")}
+    source = ASTSource(fn=kernel, signature=signature, constexprs=fixed)
+    return triton.compile(source, target=GPUTarget("cuda", 80, 32)).asm["cubin"]
+
+for kind in ("fp32", "bf16", "fp16"):
+    pointers = dict(features=kind, kernel=kind, order="i32", source="i32", reads="i8", out=kind)
+    numbers = ["count", "places", "channels", "out_channels", "by_place", "by_row", "by_column"]
+    fixed = dict(ROWS=64, DEPTH=32, WIDTH=128, PRECISION="ieee")
+    assert compiled(kernels.product, {k: "*" + v for k, v in pointers.items()}, numbers, fixed)
+    pointers = dict(features=kind, gradient=kind, source="i64", target="i64", starts="i64", partial="fp32")
+    numbers = ["places", "channels", "out_channels", "columns"]
+    fixed = dict(ROWS=32, DEPTH=64, WIDTH=64, PAIRS=4096, PRECISION="tf32")
+    assert compiled(kernels.to_kernel, {k: "*" + v for k, v in pointers.items()}, numbers, fixed)
+"""
+
+
+def test_the_kernels_compile_for_a_gpu_that_is_not_here(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    environment["TRITON_CACHE_DIR"] = str(tmp_path)
+    script = tmp_path / "compile_kernels.py"
+    script.write_text(COMPILE)
+    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -104,7 +104,8 @@ def test_a_submanifold_convolution_equals_a_loop(width):
 def test_the_way_down_and_up_equals_a_loop_at_every_stride():
     x = random_input(2)
     for stride in (1, 2, 4):
-        down, wide, up = StridedConv(2, 3).double(), SubmanifoldConv(3, 3).double(), InverseConv(3, 2, bias=True).double()
+        down, wide = StridedConv(2, 3).double(), SubmanifoldConv(3, 3).double()
+        up = InverseConv(3, 2, bias=True).double()
         low = down(x)
         expected_places = {(f, *(math.floor(p / (2 * stride)) * 2 * stride for p in q)) for f, *q in places(x.grid)}
         assert set(places(low.grid)) == expected_places
@@ -123,15 +124,13 @@ def naive_onto(x: SparseTensor, targets: list[Voxel], kernel: Tensor, geometry: 
     rows = []
     for frame, *place in targets:
         row = torch.zeros(kernel.shape[2], dtype=torch.float64)
-        k = 0
-        for c, b, a in itertools.product(*map(range, geometry.size[::-1])):
+        for k, (c, b, a) in enumerate(itertools.product(*map(range, geometry.size[::-1]))):
             read = [
                 place[axis] + (step * geometry.dilation[axis] - geometry.padding[axis]) * own[axis]
                 for axis, step in enumerate((a, b, c))
             ]
             found = held.get((frame, *read))
             row = row if found is None else row + found @ kernel[k]
-            k += 1
         rows.append(row)
     return torch.stack(rows)
 

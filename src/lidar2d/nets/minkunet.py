@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lidar2d.errors import SettingError, within
 from lidar2d.frame import Batch
+from lidar2d.nets import sparse
 from lidar2d.nets.encoder import PointEncoder
 from lidar2d.nets.norm import PointNorm
 from lidar2d.nets.sparse import (
@@ -66,6 +67,10 @@ class MinkUNet(PointEncoder):
         cylindrical: voxels in (rho, phi, z), phi in bins of one degree, rather than in (x, y, z).
         intensity_scale: intensity 0..1 times this enters the network; the published ones read nuScenes' 0..255.
         bn_momentum: of the batch norms outside the blocks and in their short cuts.
+        backend: the library that convolves; all give the same numbers.
+
+    Raises:
+        UsageError: if the backend's library is not installed or refuses this machine.
     """
 
     def __init__(
@@ -79,6 +84,7 @@ class MinkUNet(PointEncoder):
         cylindrical: bool = True,
         intensity_scale: float = 255.0,
         bn_momentum: float = 0.05,
+        backend: sparse.Name = "torch",
     ) -> None:
         super().__init__()
         within(1, channels=channels, stem=stem, planes=planes, layers=layers, stem_width=stem_width)
@@ -89,6 +95,7 @@ class MinkUNet(PointEncoder):
         self.channels = channels
         self.voxel_size, self.cylindrical = voxel_size, cylindrical
         self.intensity_scale = intensity_scale
+        self.backend = sparse.named(backend)
 
         def blocks(group: int, before: int) -> nn.Sequential:
             out = planes[group]
@@ -123,7 +130,7 @@ class MinkUNet(PointEncoder):
             batch.point_frame,
             (self.voxel_size, second, self.voxel_size),
         )
-        x = SparseTensor(voxels.of_first(intensity) * self.intensity_scale, voxels.grid)
+        x = SparseTensor(voxels.of_first(intensity) * self.intensity_scale, voxels.grid, self.backend)
         features = voxels.to_points(self._unet(x).features)
         return features if rows is None else features[rows]
 
@@ -152,6 +159,7 @@ class MinkUNet34C(MinkUNet):
         cylindrical: bool = True,
         intensity_scale: float = 255.0,
         bn_momentum: float = 0.05,
+        backend: sparse.Name = "torch",
     ) -> None:
         super().__init__(
             channels,
@@ -163,6 +171,7 @@ class MinkUNet34C(MinkUNet):
             cylindrical=cylindrical,
             intensity_scale=intensity_scale,
             bn_momentum=bn_momentum,
+            backend=backend,
         )
 
 

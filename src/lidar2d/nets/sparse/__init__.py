@@ -1,6 +1,6 @@
 """Sparse convolution; no sparse type leaves ``nets``."""
 
-from lidar2d.nets.sparse.backends import Backend, named
+from lidar2d.nets.sparse.backends import Backend, Name, named
 from lidar2d.nets.sparse.conv import ConvOnto, InverseConv, PointwiseConv, StridedConv, SubmanifoldConv
 from lidar2d.nets.sparse.grid import Grid
 from lidar2d.nets.sparse.kernel import Kernel
@@ -13,6 +13,7 @@ __all__ = [
     "Grid",
     "InverseConv",
     "Kernel",
+    "Name",
     "PointwiseConv",
     "SparseTensor",
     "StridedConv",

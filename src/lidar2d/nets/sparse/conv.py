@@ -1,7 +1,7 @@
 """Convolutions on voxels.
 
-Parameters have MinkowskiEngine's names and shapes: ``kernel`` (K, C_in, C_out), or (C_in, C_out) for size 1, and ``bias``
-(1, C_out). A convolution is a cross-correlation: ``out(u) = sum_k in(u + offset_k) @ kernel[k]``.
+Parameters have MinkowskiEngine's names and shapes: ``kernel`` (K, C_in, C_out), or (C_in, C_out) for size 1, and
+``bias`` (1, C_out). A convolution is a cross-correlation: ``out(u) = sum_k in(u + offset_k) @ kernel[k]``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ class _Conv(nn.Module):
         _begin(self, channels * geometry.volume)
 
     def _convolve(self, x: SparseTensor, pairs: KernelMap, onto: Grid) -> SparseTensor:
-        features, kernel, device = x.features, self.kernel, x.features.device.type
+        features: Tensor = x.features
+        kernel: Tensor = self.kernel
+        device = features.device.type
         if torch.is_autocast_enabled(device):
             kind = torch.get_autocast_dtype(device)
             features, kernel = features.to(kind), kernel.to(kind)

@@ -64,7 +64,7 @@ class KernelMap:
     def by_place(self) -> list[tuple[Tensor, Tensor]]:
         """Return source and target rows of each place."""
         counts = list(self.counts)
-        return list(zip(self.source.split(counts), self.target.split(counts), strict=True))
+        return list(zip(torch.split(self.source, counts), torch.split(self.target, counts), strict=True))
 
 
 class Grid:

@@ -16,9 +16,9 @@ Triple = tuple[int, int, int]
 class Kernel:
     """Size, stride, dilation and padding of a convolution along the three axes of the coordinates.
 
-    Output voxel o, counted in output voxels, reads input voxels ``o * stride - padding + k * dilation``, counted in input
-    voxels, for k from 0 to size - 1. Offsets are numbered as MinkowskiEngine numbers them, the first axis fastest, so that
-    released weights fit.
+    Output voxel o, counted in output voxels, reads input voxels ``o * stride - padding + k * dilation``, counted in
+    input voxels, for k from 0 to size - 1. Offsets are numbered as MinkowskiEngine numbers them, the first axis
+    fastest, so that released weights fit.
 
     Raises:
         ValueError: if a number is too small, or the kernel reaches further than neighbours are looked for.
@@ -49,7 +49,7 @@ class Kernel:
 
     @property
     def is_symmetric(self) -> bool:
-        """Whether the voxel itself is read, and with every place its opposite: such a kernel can keep a grid's voxels."""
+        """Whether the voxel itself is read, and with every place its opposite."""
         centred = all(axis[0] == -axis[-1] and len(axis) % 2 for axis in self.places())
         return centred and self.stride == (1, 1, 1)
 
@@ -77,7 +77,7 @@ class Kernel:
         axes = zip(self.places(), self.stride, stride, strict=True)
         far = max((max(abs(place) for place in axis) + up) * step for axis, up, step in axes)
         if far >= MARGIN:
-            raise ValueError(f"{self} on voxels of {stride} reaches {far} finest voxels: less than {MARGIN} are allowed")
+            raise ValueError(f"{self} on voxels of {stride} reaches {far} finest voxels; fewer than {MARGIN} can be")
 
 
 def triple(value: int | tuple[int, ...]) -> Triple:

@@ -55,19 +55,15 @@ def around(keys: Tensor, stride: Triple, kernel: Kernel) -> Found:
 
 def _column(sources: Tensor, targets: Tensor, at: tuple[int, int], third: list[int], stride: Triple) -> Found:
     """Find the sources at places that share their first two axes."""
-    if not third:
-        return []
+    if not third or not len(sources):
+        return [(sources[:0], targets[:0])] * len(third)
     a, b = at
     apart = third[1] - third[0] if len(third) > 1 else 1
     wanted = targets + step(a * stride[0], b * stride[1], third[0] * stride[2])
     place = torch.searchsorted(sources, wanted)
-    last = max(len(sources) - 1, 0)
     found = []
     for _ in third:
-        if len(sources):
-            hit = sources[place.clamp(max=last)] == wanted
-        else:
-            hit = torch.zeros_like(wanted, dtype=torch.bool)
+        hit = sources[place.clamp(max=len(sources) - 1)] == wanted
         here = hit.nonzero()[:, 0]
         found.append((place[here], here))
         wanted = wanted + apart * stride[2]

@@ -1,7 +1,7 @@
 """Sparse convolution with nothing but PyTorch: gather, multiply, add, one place of the kernel at a time.
 
-On a GPU that Triton knows, the fused kernels of :mod:`~lidar2d.nets.sparse.backends.fused` do the same without the gathered
-features in memory; this plain path is what they are held against.
+On a GPU that Triton knows, :mod:`~lidar2d.nets.sparse.backends.fused` does the same without the gathered features in
+memory; this plain path is what it is held against.
 """
 
 from __future__ import annotations
