@@ -109,7 +109,9 @@ def test_two_runs_are_bitwise_equal():
     runs = []
     for _ in range(2):
         features, kernel, gradient = tensors(pairs, 20, 20)
-        runs.append([fused.Fused().product(features, kernel, pairs), fused.Fused().to_kernel(features, gradient, pairs)])
+        runs.append(
+            [fused.Fused().product(features, kernel, pairs), fused.Fused().to_kernel(features, gradient, pairs)]
+        )
     assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
 
 

@@ -15,11 +15,11 @@ from lidar2d.nets import sparse
 from lidar2d.nets.encoder import PointEncoder
 from lidar2d.nets.norm import PointNorm
 from lidar2d.nets.sparse import (
-    StridedConv,
+    InverseConv,
     PointwiseConv,
     SparseTensor,
+    StridedConv,
     SubmanifoldConv,
-    InverseConv,
     cylindrical,
     voxelise,
 )

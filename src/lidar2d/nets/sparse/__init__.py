@@ -2,6 +2,7 @@
 
 from lidar2d.nets.sparse.backends import Backend, Name, named
 from lidar2d.nets.sparse.conv import ConvOnto, InverseConv, PointwiseConv, StridedConv, SubmanifoldConv
+from lidar2d.nets.sparse.dense import read_bev, to_bev
 from lidar2d.nets.sparse.grid import Grid
 from lidar2d.nets.sparse.kernel import Kernel
 from lidar2d.nets.sparse.tensor import SparseTensor
@@ -21,5 +22,7 @@ __all__ = [
     "Voxels",
     "cylindrical",
     "named",
+    "read_bev",
+    "to_bev",
     "voxelise",
 ]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lidar2d.nets.sparse.grid import Grid
+from lidar2d.nets.sparse.kernel import Triple
 from lidar2d.nets.sparse.keys import FRAMES, LIMIT, pack
 
 
@@ -23,10 +24,16 @@ class Voxels:
         """Return the value (M, C) of each voxel's first point, from values (N, C) of the points."""
         return values[self.first]
 
-    def mean(self, values: Tensor) -> Tensor:
-        """Return the mean (M, C) over each voxel's points of values (N, C)."""
-        sums = values.new_zeros(len(self.first), values.shape[1]).index_add(0, self.inverse, values)
-        return sums / torch.bincount(self.inverse, minlength=len(self.first))[:, None]
+    def mean(self, values: Tensor, most: int | None = None) -> Tensor:
+        """Return the mean (M, C) over each voxel's points, or over its first ``most`` points, of values (N, C)."""
+        inverse, count = self.inverse, torch.bincount(self.inverse, minlength=len(self.first))
+        if most is not None:
+            order = torch.argsort(inverse, stable=True)
+            rank = torch.arange(len(order), device=order.device) - (count.cumsum(0) - count)[inverse[order]]
+            kept = order[rank < most]
+            inverse, values, count = inverse[kept], values[kept], count.clamp(max=most)
+        sums = values.new_zeros(len(self.first), values.shape[1]).index_add(0, inverse, values)
+        return sums / count[:, None]
 
     def to_points(self, features: Tensor) -> Tensor:
         """Return for every point the feature of its voxel: (M, C) gives (N, C)."""
@@ -39,23 +46,26 @@ def cylindrical(xyz: Tensor) -> Tensor:
     return torch.stack([xyz[:, :2].norm(dim=1), phi, xyz[:, 2]], dim=1)
 
 
-def voxelise(positions: Tensor, frame: Tensor, size: tuple[float, float, float]) -> Voxels:
+def voxelise(positions: Tensor, frame: Tensor, size: tuple[float, float, float], shape: Triple | None = None) -> Voxels:
     """Find the voxels that hold points; voxel (i, j, k) covers [i, i + 1) x [j, j + 1) x [k, k + 1) times the size.
 
     Args:
         positions: (N, 3), Cartesian or :func:`cylindrical`.
         frame: (N,) frame of each point.
         size: of a voxel along each axis, in the units of the positions.
+        shape: number of voxels along each axis, from the origin on; None where there is no border.
 
     Raises:
-        ValueError: if a position is not finite or lies more than ``LIMIT`` voxels from the origin.
+        ValueError: if a position is not finite, lies more than ``LIMIT`` voxels from the origin, or beyond the border.
     """
     place = (positions / positions.new_tensor(size)).floor()
     if not bool((place.abs() < LIMIT).all()):  # also false for NaN
         raise ValueError(f"positions must be finite and within {LIMIT} voxels of {size} from the origin")
+    if shape is not None and not bool(((place >= 0) & (place < place.new_tensor(shape))).all()):
+        raise ValueError(f"positions must be within {shape} voxels of {size} from the origin on")
     if len(frame) and int(frame.max()) >= FRAMES:
         raise ValueError(f"a batch holds at most {FRAMES} frames")
     keys, inverse = torch.unique(pack(torch.cat([frame[:, None], place.long()], dim=1)), return_inverse=True)
     order = torch.arange(len(positions), device=positions.device)
     first = torch.full_like(keys, len(positions)).scatter_reduce(0, inverse, order, "amin")
-    return Voxels(Grid(keys), inverse, first)
+    return Voxels(Grid(keys, shape=shape), inverse, first)

@@ -6,6 +6,7 @@ Triton's own small functions (cdiv, zeros, max) are left out: they tie its inter
 import triton
 import triton.language as tl
 
+
 @triton.jit
 def product(
     features, kernel, order, source, reads, out,
@@ -39,6 +40,7 @@ def product(
         total.to(out.dtype.element_ty),
         mask=(row[:, None] < count) & (column[None, :] < out_channels),
     )
+
 
 @triton.jit
 def to_kernel(

@@ -32,12 +32,14 @@ class MinkowskiBackend:
     def __init__(self) -> None:
         try:
             import MinkowskiEngine
+            from MinkowskiEngineBackend._C import ConvolutionMode
         except ImportError:
             raise UsageError(
                 "MinkowskiEngine is not installed, and has no package that installs: build it from its source\n"
                 "(docs/backends.md says how), or leave --method.points.backend at torch"
             ) from None
         self._library = MinkowskiEngine
+        self._mode = ConvolutionMode.DEFAULT
 
     def convolve(self, features: Tensor, kernel: Tensor, pairs: KernelMap) -> Tensor:
         """Return (targets, C_out) for features (sources, C_in) and a kernel (K, C_in, C_out).
@@ -51,17 +53,15 @@ class MinkowskiBackend:
         engine = self._library
         known = pairs.prepared(self._coordinates)
         generator = engine.KernelGenerator(geometry.size, geometry.stride, geometry.dilation, dimension=3)
-        convolution = engine.MinkowskiConvolution.MinkowskiConvolutionFunction
+        convolution = engine.MinkowskiConvolutionFunction
         source, target = known.of, known.onto
         if pairs.is_turned:
-            convolution = engine.MinkowskiConvolution.MinkowskiConvolutionTransposeFunction
+            convolution = engine.MinkowskiConvolutionTransposeFunction
             source, target = target, source
         # it multiplies single and double precision only
         kind = torch.promote_types(features.dtype, torch.float32)
-        mode = engine.ConvolutionMode.DEFAULT
-        out: Tensor = convolution.apply(
-            features.to(kind), kernel.to(kind), generator, mode, source, target, known.manager
-        )
+        wide = features.to(kind), kernel.to(kind)
+        out: Tensor = convolution.apply(*wide, generator, self._mode, source, target, known.manager)
         return out.to(features.dtype)
 
     def _coordinates(self, pairs: KernelMap) -> _Coordinates:
