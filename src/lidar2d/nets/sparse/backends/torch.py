@@ -6,9 +6,12 @@ memory; this plain path is what it is held against.
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -26,30 +29,55 @@ class Path(Protocol):
 
 
 class Plain:
-    """As no target occurs twice within a place, sums do not depend on the order of additions: every run is the same."""
+    """All rows are gathered at once and summed in a fixed order, so every run is the same, on a GPU too."""
 
     def product(self, features: Tensor, kernel: Tensor, pairs: KernelMap) -> Tensor:
-        """Gather, multiply and add."""
+        """Gather, multiply and sum."""
+        bags = pairs.prepared(_bags)
+        rows = features.index_select(0, pairs.source)
+        products = features.new_empty(len(rows), kernel.shape[2])
+        for place, (begin, end) in enumerate(bags.places):
+            if begin < end:
+                torch.mm(rows[begin:end], kernel[place], out=products[begin:end])
         # sums of up to 125 terms are kept in float32 when the features are shorter
-        wide = torch.float32 if features.dtype in (torch.float16, torch.bfloat16) else features.dtype
+        wide = products.float() if features.dtype in (torch.float16, torch.bfloat16) else products
+        out = F.embedding_bag(bags.order, wide, bags.starts, mode="sum", include_last_offset=True)
         if pairs.centre is None:
-            out = torch.zeros(pairs.targets, kernel.shape[2], dtype=wide, device=features.device)
-        else:
-            out = (features @ kernel[pairs.centre]).to(wide)
-        for place, (source, target) in enumerate(pairs.by_place()):
-            if len(source):
-                out.index_add_(0, target, (features.index_select(0, source) @ kernel[place]).to(wide))
-        return out.to(features.dtype)
+            return out.to(features.dtype)
+        if out.dtype == features.dtype:
+            return out.addmm_(features, kernel[pairs.centre])
+        return out.add_(features @ kernel[pairs.centre]).to(features.dtype)
 
     def to_kernel(self, features: Tensor, gradient: Tensor, pairs: KernelMap) -> Tensor:
         """Gather both and multiply."""
+        bags = pairs.prepared(_bags)
+        left, right = features.index_select(0, pairs.source), gradient.index_select(0, pairs.target)
         out = features.new_zeros(len(pairs.counts), features.shape[1], gradient.shape[1])
-        for place, (source, target) in enumerate(pairs.by_place()):
+        for place, (begin, end) in enumerate(bags.places):
             if place == pairs.centre:
                 torch.mm(features.T, gradient, out=out[place])
-            elif len(source):
-                torch.mm(features.index_select(0, source).T, gradient.index_select(0, target), out=out[place])
+            elif begin < end:
+                torch.mm(left[begin:end].T, right[begin:end], out=out[place])
         return out
+
+
+@dataclass(frozen=True)
+class _Bags:
+    """The pairs of a map by their targets."""
+
+    order: Tensor  # (P,) int64 pairs, those of one target together
+    starts: Tensor  # (targets + 1,) int64 where each target's pairs begin
+    places: list[tuple[int, int]]  # first pair of each place, and one past its last
+
+
+def _bags(pairs: KernelMap) -> _Bags:
+    counts = torch.bincount(pairs.target, minlength=pairs.targets)
+    ends = list(itertools.accumulate(pairs.counts))
+    return _Bags(
+        torch.argsort(pairs.target, stable=True),
+        F.pad(counts.cumsum(0), (1, 0)),
+        list(zip([0, *ends[:-1]], ends, strict=True)),
+    )
 
 
 class TorchBackend:
