@@ -1,30 +1,38 @@
-"""Time every sparse backend that is importable on the same sweeps, in one process, and check that they agree.
+"""Time every sparse backend that is importable on one sweep, in one process, and check that they agree.
 
     python benchmarks/speed/sparse.py --sweep sweep.bin --columns 5 --threads 2 --out sparse.json
 
 Without a sweep, one of the synthetic town. A sweep is a file of float32 rows, x y z intensity first (nuScenes has 5
-columns, KITTI 4). Milliseconds, the best of several; layers forward and backward. Every library's own layer is timed, its
-neighbourhoods found before. On a CPU spconv runs with one thread, as with more its results are wrong.
+columns, KITTI 4). Milliseconds, the best of several; layers and networks forward and backward. Each library's own layer
+is timed, after it has found its neighbours. On a CPU spconv runs with one thread: with more its results are wrong.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import platform
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lidar2d.data.card import load_card
 from lidar2d.data.source import open_source
 from lidar2d.frame import Batch, Frame, collate
-from lidar2d.nets.sparse import voxelise
+from lidar2d.nets.minkunet import MinkUNet, MinkUNet34C
+from lidar2d.nets.rangeview import RangeView
+from lidar2d.nets.sparse import Grid, Kernel, SparseTensor, SubmanifoldConv, voxelise
+from lidar2d.nets.voxelnet import VoxelNet
 
 VOXEL = (0.1, 0.1, 0.1)  # metres
 CHANNELS = (32, 96, 128, 256)
+Step = Callable[[], list[Tensor]]  # forward and backward; the output, and gradients to features and kernel
 
 
 def main() -> None:
@@ -38,18 +46,27 @@ def main() -> None:
     torch.manual_seed(0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     batch = read(given.sweep, given.columns).to(device)
-    grid = voxelise(batch.points[:, :3], batch.point_frame, VOXEL).grid
+    xyz, frame = batch.points[:, :3], batch.point_frame
+    grid = voxelise(xyz, frame, VOXEL).grid
+
+    def kernel_map(size: int) -> Callable[[], object]:
+        def find() -> object:
+            fresh = Grid(grid.keys)  # maps are kept
+            return fresh.onto(fresh, Kernel.centred(size))
+
+        return find
+
     result: dict[str, Any] = {
         "machine": torch.cuda.get_device_name() if device.type == "cuda" else f"{platform.machine()}, no GPU",
         "threads": given.threads,
         "torch": torch.__version__,
-        "sweep": "synthetic town" if given.sweep is None else given.sweep.name,
+        "sweep": "one of the synthetic town" if given.sweep is None else given.sweep.name,
         "points": len(batch.points),
         "voxels": len(grid),
-        "voxelise": best(lambda: voxelise(batch.points[:, :3], batch.point_frame, VOXEL), device, 20),
-        "map": {size: best(lambda s=size: fresh(grid).onto_itself(s), device) for size in (3, 5)},
-        "layers": {channels: layers(grid, channels, device) for channels in CHANNELS},
-        "MinkUNet34C": network(batch, device),
+        "voxelise": best(lambda: voxelise(xyz, frame, VOXEL), device, 20),
+        "kernel map": {f"{size}x{size}x{size}": best(kernel_map(size), device) for size in (3, 5)},
+        "3x3x3 layer": {str(channels): layer(grid, channels, device, given.threads) for channels in CHANNELS},
+        "network": networks(batch, device),
     }
     print(table(result))
     if given.out:
@@ -60,7 +77,127 @@ def main() -> None:
 
 def read(path: Path | None, columns: int) -> Batch:
     if path is None:
-        return collate([open_source(load_card("synthetic"), None, "smoke")[0]])
+        return collate([open_source(load_card("synthetic"), "smoke")[0]])
     raw = torch.from_numpy(np.fromfile(path, np.float32).reshape(-1, columns)[:, :4].copy())
     raw[:, 3] /= raw[:, 3].max()
     return collate([Frame(raw, torch.zeros(0, 3, 1, 1), torch.zeros(0, 3, 3), torch.zeros(0, 4, 4), token=path.name)])
+
+
+def layer(grid: Grid, channels: int, device: torch.device, threads: int) -> dict[str, float]:
+    """Time a layer of each library, and check that all give what the first does."""
+    features = torch.randn(len(grid), channels, device=device)
+    kernel = torch.randn(27, channels, channels, device=device) / channels
+    gradient = torch.randn(len(grid), channels, device=device)
+    times: dict[str, float] = {}
+    expected: list[Tensor] = []
+    for name, make in (("lidar2d", ours), ("spconv", spconv), ("MinkowskiEngine", minkowski)):
+        if name != "lidar2d" and importlib.util.find_spec("spconv.pytorch" if name == "spconv" else name) is None:
+            continue
+        torch.set_num_threads(1 if name == "spconv" and device.type == "cpu" else threads)
+        step = make(grid, features, kernel, gradient)
+        found = step()
+        expected = expected or found
+        for got, wanted in zip(found, expected, strict=True):
+            off = float((got - wanted).abs().max() / wanted.abs().max())
+            if off > 1e-4:
+                raise SystemExit(f"{name} does not agree with lidar2d at {channels} channels: off by {off:.1e}")
+        times[name] = best(step, device)
+    torch.set_num_threads(threads)
+    return times
+
+
+def ours(grid: Grid, features: Tensor, kernel: Tensor, gradient: Tensor) -> Step:
+    conv = SubmanifoldConv(*kernel.shape[1:]).to(kernel.device)
+    conv.kernel.data = kernel.clone()
+    x = SparseTensor(features.clone().requires_grad_(), grid)
+
+    def step() -> list[Tensor]:
+        out = conv(x).features
+        return [out.detach(), *torch.autograd.grad(out, [x.features, conv.kernel], gradient)]
+
+    return step
+
+
+def spconv(grid: Grid, features: Tensor, kernel: Tensor, gradient: Tensor) -> Step:
+    import spconv.pytorch as library
+
+    if not features.is_cuda:  # its backward asks for the stream of a GPU even on a CPU
+        library.ops.get_current_stream = lambda: 0
+    conv = library.SubMConv3d(
+        *kernel.shape[1:],
+        3,
+        bias=False,
+        indice_key="sweep",
+        algo=None if features.is_cuda else library.ConvAlgo.Native,
+    ).to(kernel.device)
+    conv.weight.data = kernel.view(3, 3, 3, *kernel.shape[1:]).permute(4, 0, 1, 2, 3).contiguous()
+    places = grid.coordinates.clone()
+    places[:, 1:] -= places[:, 1:].amin(0)
+    shape = (places[:, [3, 2, 1]].amax(0) + 1).tolist()
+    x = library.SparseConvTensor(features, places[:, [0, 3, 2, 1]].int().contiguous(), shape, 1)
+    x = x.replace_feature(features.clone().requires_grad_())
+    x.indice_dict = conv(x).indice_dict
+
+    def step() -> list[Tensor]:
+        out = conv(x).features
+        to_features, to_kernel = torch.autograd.grad(out, [x.features, conv.weight], gradient)
+        return [out.detach(), to_features, to_kernel.permute(1, 2, 3, 4, 0).reshape(kernel.shape)]
+
+    return step
+
+
+def minkowski(grid: Grid, features: Tensor, kernel: Tensor, gradient: Tensor) -> Step:
+    import MinkowskiEngine as library  # noqa: N813
+
+    conv = library.MinkowskiConvolution(*kernel.shape[1:], kernel_size=3, dimension=3).to(kernel.device)
+    conv.kernel.data = kernel.clone()
+    known = library.SparseTensor(features, coordinates=grid.coordinates.int())
+    leaf = features.clone().requires_grad_()
+    place = {"coordinate_map_key": known.coordinate_map_key, "coordinate_manager": known.coordinate_manager}
+
+    def step() -> list[Tensor]:
+        out = conv(library.SparseTensor(leaf, **place)).F
+        return [out.detach(), *torch.autograd.grad(out, [leaf, conv.kernel], gradient)]
+
+    return step
+
+
+def networks(batch: Batch, device: torch.device) -> dict[str, float]:
+    times = {}
+    for net in (RangeView(), MinkUNet(cylindrical=False), MinkUNet34C(cylindrical=False), VoxelNet()):
+        net.to(device)
+        size = sum(parameter.numel() for parameter in net.parameters()) / 1e6
+        name = f"{type(net).__name__}, {size:.2f} M weights"
+        times[name] = best(lambda net=net: net(batch).sum().backward(), device, 2)
+    return times
+
+
+def best(work: Callable[[], object], device: torch.device, repeats: int = 7) -> float:
+    """Return milliseconds, after one call to warm up."""
+    seconds = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    return round(min(seconds[1:]) * 1e3, 3)
+
+
+def table(result: dict[str, Any]) -> str:
+    lines = [
+        f"{result['machine']}, {result['threads']} threads, torch {result['torch']}",
+        f"{result['sweep']}: {result['points']} points, {result['voxels']} voxels of {VOXEL[0]} m",
+        f"{'voxelise':24s}{result['voxelise']:10.2f} ms",
+    ]
+    lines += [f"kernel map {size:13s}{spent:10.2f} ms" for size, spent in result["kernel map"].items()]
+    for channels, times in result["3x3x3 layer"].items():
+        own = times["lidar2d"]
+        others = [f"{name} {spent:.2f} ({own / spent:.2f} of it)" for name, spent in times.items() if name != "lidar2d"]
+        lines.append(f"3x3x3, {channels:>3s} channels{own:18.2f} ms   {'   '.join(others)}")
+    lines += [f"{name:34s}{spent:10.1f} ms" for name, spent in result["network"].items()]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
