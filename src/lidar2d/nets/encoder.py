@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
@@ -61,34 +62,45 @@ def whole_cells(images: Tensor, stride: int) -> Tensor:
     return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)
 
 
-def read(features: Tensor, pairs: Pairs, image_size: tuple[int, int]) -> Tensor:
+def read(features: Tensor, pairs: Pairs, image_size: tuple[int, int], align_corners: bool = False) -> Tensor:
     """Read feature maps at the pixels of the pairs, bilinearly, as if they had been enlarged to the image first.
 
-    Equal to ``interpolate(features, image_size, mode="bilinear", align_corners=False)`` at pixel centres, at a
+    Equal to ``interpolate(features, image_size, mode="bilinear", align_corners=align_corners)`` at pixel centres, at a
     fraction of its memory; pixels outside the outermost cell centres take the border's value.
 
     Args:
         features: (V, C, h, w) maps that cover the images from border to border.
         pairs: P pairs; ``pairs.view`` counts the V maps, ``pairs.pixel`` is in pixels of the image.
         image_size: (height, width) of the images, pixels.
+        align_corners: the centres of corner cells lie on those of corner pixels, as in the published code of this
+            family; otherwise their corners do.
 
     Returns:
         (P, C) features.
     """
     height, width = features.shape[-2:]
-    column, right, across = _neighbours(pairs.pixel[:, 0], width, image_size[1])
-    row, below, down = _neighbours(pairs.pixel[:, 1], height, image_size[0])
-    first = pairs.view * height
-    above, under = (first + row) * width, (first + below) * width
-    corners = torch.stack([above + column, above + right, under + column, under + right], dim=1)
-    weights = torch.stack([(1 - down) * (1 - across), (1 - down) * across, down * (1 - across), down * across], dim=1)
+    column, right, across = _neighbours(pairs.pixel[:, 0], width, image_size[1], align_corners)
+    row, below, down = _neighbours(pairs.pixel[:, 1], height, image_size[0], align_corners)
+    corners = torch.stack([row * width + column, row * width + right, below * width + column, below * width + right], 1)
+    weights = torch.stack([(1 - down) * (1 - across), (1 - down) * across, down * (1 - across), down * across], 1)
+    weights = weights.to(features.dtype)
+    if not features.requires_grad and 4 * len(corners) < len(features) * height * width:
+        # few pixels of a map that does not train: it is not worth turning the whole map round
+        flat = features.flatten(2)
+        parts = (flat[pairs.view, :, corners[:, k]] * weights[:, k, None] for k in range(4))
+        return functools.reduce(torch.add, parts)
     cells = features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])
     # one fused weighted sum: no (P, 4, C) tensor is ever made
-    return F.embedding_bag(corners, cells, mode="sum", per_sample_weights=weights.to(features.dtype))
+    corners = corners + (pairs.view * (height * width))[:, None]
+    return F.embedding_bag(corners, cells, mode="sum", per_sample_weights=weights)
 
 
-def _neighbours(pixel: Tensor, cells: int, pixels: int) -> tuple[Tensor, Tensor, Tensor]:
+def _neighbours(pixel: Tensor, cells: int, pixels: int, align_corners: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Return the cell before a pixel, the cell after it, and how far (0..1) the pixel lies between their centres."""
-    place = (pixel * (cells / pixels) - 0.5).clamp(0, cells - 1)
+    if align_corners:
+        place = (pixel - 0.5) * ((cells - 1) / max(1, pixels - 1))
+    else:
+        place = pixel * (cells / pixels) - 0.5
+    place = place.clamp(0, cells - 1)
     before = place.floor().long()
     return before, (before + 1).clamp(max=cells - 1), place - torch.floor(place)
