@@ -1,4 +1,4 @@
-"""VoxelNet: its map against spconv's layers, its read-out against loops, what it does with points that it cannot see."""
+"""VoxelNet: its map against spconv's layers, its read-out against loops, and points that it cannot see."""
 
 import importlib.util
 import math

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lidar2d.frame import Pairs
 from lidar2d.nets.encoder import read
 
-_PART = 512  # pixels whose features are held at once
+_PART = 128  # pixels whose features are held at once
 
 
 class Decoder(nn.Module):
@@ -35,13 +35,12 @@ class Decoder(nn.Module):
 
     def at(self, maps: Tensor, pairs: Pairs, image_size: tuple[int, int]) -> Tensor:
         """Return (P, out) at the pixels of the pairs, for maps (V, channels, h, w) and images of a size in pixels."""
-        out, channels = self.project.weight.shape
-        if maps.requires_grad or len(pairs) * channels > maps.numel() // channels * out:
+        cells = maps.numel() // maps.shape[1]
+        if maps.requires_grad or 4 * len(pairs) >= cells:
             return read(self._cells(maps), pairs, image_size, self.align_corners)
         # few pixels of a frozen network's map: a matrix and a weighted mean may change places
-        parts = torch.arange(len(pairs), device=maps.device).split(_PART)
-        found = [self.project(read(maps, pairs[part], image_size, self.align_corners)) for part in parts]
-        return torch.cat(found) if found else maps.new_zeros(0, out)
+        parts = torch.split(torch.arange(len(pairs), device=maps.device), _PART)
+        return torch.cat([self.project(read(maps, pairs[part], image_size, self.align_corners)) for part in parts])
 
     def _cells(self, maps: Tensor) -> Tensor:
         cells: Tensor = self.project(maps.permute(0, 2, 3, 1))

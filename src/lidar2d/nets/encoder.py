@@ -97,10 +97,7 @@ def read(features: Tensor, pairs: Pairs, image_size: tuple[int, int], align_corn
 
 def _neighbours(pixel: Tensor, cells: int, pixels: int, align_corners: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Return the cell before a pixel, the cell after it, and how far (0..1) the pixel lies between their centres."""
-    if align_corners:
-        place = (pixel - 0.5) * ((cells - 1) / max(1, pixels - 1))
-    else:
-        place = pixel * (cells / pixels) - 0.5
-    place = place.clamp(0, cells - 1)
+    shift, scale = (0.5, (cells - 1) / max(1, pixels - 1)) if align_corners else (0.0, cells / pixels)
+    place = ((pixel - shift) * scale - (0.5 - shift)).clamp(0, cells - 1)
     before = place.floor().long()
     return before, (before + 1).clamp(max=cells - 1), place - torch.floor(place)

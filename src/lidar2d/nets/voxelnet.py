@@ -1,7 +1,7 @@
 """VoxelNet: the sparse 3D backbone of SECOND-style detectors, read from above, with the names of its released weights.
 
-Yan et al., SECOND (Sensors 2018); the channel plan and layer names are those of OpenPCDet's VoxelBackBone8x, the map and
-how points read it are SLidR's.
+Yan et al., SECOND (Sensors 2018); the channel plan and layer names are those of OpenPCDet's VoxelBackBone8x, the map
+and how points read it are SLidR's.
 """
 
 from __future__ import annotations

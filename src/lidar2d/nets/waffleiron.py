@@ -1,8 +1,8 @@
 """WaffleIron: a LiDAR network of 2D convolutions on three flattened views and of layers that mix channels.
 
-Puy et al., Using a Waffle Iron for Automotive Point Cloud Semantic Segmentation (ICCV 2023, arXiv:2301.10100), with layer
-norm as in ScaLR (arXiv:2310.17504); the defaults are a small one, :class:`WaffleIron768` is ScaLR's. It needs no sparse
-convolution: every point is a token, and a view is the mean of the tokens of each of its cells.
+Puy et al., Using a Waffle Iron for Automotive Point Cloud Semantic Segmentation (ICCV 2023, arXiv:2301.10100), with
+layer norm as in ScaLR (arXiv:2310.17504); the defaults are a small one, :class:`WaffleIron768` is ScaLR's. It needs no
+sparse convolution: every point is a token, and a view is the mean of the tokens of each of its cells.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ def nearest(xyz: Tensor, frame: Tensor, count: int) -> Tensor:
     Where a frame has fewer, its points stand for themselves in the places that are left.
     """
     found = torch.arange(len(xyz), device=xyz.device)[:, None].repeat(1, count)
-    for index in frame.unique().tolist():
+    for index in torch.bincount(frame).nonzero()[:, 0].tolist():
         rows = (frame == index).nonzero()[:, 0]
         some = min(count, len(rows) - 1)
         if some:
@@ -236,7 +236,7 @@ def nearest(xyz: Tensor, frame: Tensor, count: int) -> Tensor:
 
 def _nearest_of(xyz: Tensor, count: int) -> Tensor:
     if xyz.is_cuda:
-        parts = [torch.cdist(part, xyz).topk(count + 1, largest=False).indices for part in xyz.split(2048)]
+        parts = [torch.cdist(part, xyz).topk(count + 1, largest=False).indices for part in torch.split(xyz, 2048)]
         near = torch.cat(parts)
     else:
         _, places = cKDTree(xyz.numpy()).query(xyz.numpy(), k=count + 1)
