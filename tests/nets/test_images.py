@@ -1,6 +1,7 @@
 import pytest
 import timm
 import torch
+import torchvision
 from safetensors.torch import save_file
 
 from lidar2d.errors import UsageError
@@ -22,6 +23,9 @@ def _offline(monkeypatch):
         ("resnet18", {"level": 2}, 128, 8),
         ("resnet18", {"level": 0}, 64, 2),
         ("resnet26", {"output_stride": 8}, 2048, 8),
+        ("resnet26", {"output_stride": 4}, 2048, 4),
+        ("resnet26", {"output_stride": 4, "level": 3}, 1024, 4),
+        ("vit_small_patch14_reg4_dinov2.lvd142m", {"level": 1, "class_token": True}, 768, 14),
         ("convnext_atto", {}, 320, 32),
     ],
 )
@@ -87,3 +91,37 @@ def test_wrong_names_levels_and_strides_are_refused():
         TimmEncoder("resnet18", weights=None, level=5)
     with pytest.raises(UsageError, match="output_stride"):
         TimmEncoder(VIT, weights=None, output_stride=8)
+
+
+def test_a_stride_of_four_is_torchvisions_dilated_resnet():
+    torch.manual_seed(0)
+    encoder = TimmEncoder("resnet50", weights=None, output_stride=4)
+    judge = torchvision.models.resnet50(replace_stride_with_dilation=[True, True, True]).eval()
+    judge.load_state_dict(encoder.backbone.state_dict(), strict=False)
+    images = torch.rand(1, 3, 64, 96)
+    x = (images - encoder.get_buffer("_mean")) / encoder.get_buffer("_std")
+    with torch.no_grad():
+        x = judge.maxpool(judge.relu(judge.bn1(judge.conv1(x))))
+        wanted = judge.layer4(judge.layer3(judge.layer2(judge.layer1(x))))
+        got = encoder(images)
+    assert got.shape == (1, 2048, 16, 24)
+    torch.testing.assert_close(got, wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_a_stride_of_four_is_for_bottlenecks_and_a_class_token_for_vits():
+    with pytest.raises(UsageError, match="only ResNets of bottlenecks"):
+        TimmEncoder("resnet18", weights=None, output_stride=4)
+    with pytest.raises(UsageError, match="no class token"):
+        TimmEncoder("resnet18", weights=None, class_token=True)
+
+
+def test_the_class_token_stands_beside_every_patch():
+    encoder = TimmEncoder("vit_small_patch14_reg4_dinov2.lvd142m", weights=None, class_token=True)
+    images = torch.rand(1, 3, 28, 42)
+    with torch.no_grad():
+        found = encoder(images)
+        x = (images - encoder.get_buffer("_mean")) / encoder.get_buffer("_std")
+        tokens = encoder.backbone.forward_features(x)
+    torch.testing.assert_close(found[0, 384:, 0, 0], tokens[0, 0])
+    torch.testing.assert_close(found[0, 384:, 1, 2], tokens[0, 0])
+    torch.testing.assert_close(found[0, :384].flatten(1).T, tokens[0, 5:])

@@ -26,7 +26,9 @@ class TimmEncoder(ImageEncoder):
             or None for random weights.
         level: which block of a ViT, or which stage of a convolutional network; -1 is the last.
         norm: whether a ViT's final norm is applied to its tokens. Convolutional networks have none here.
-        output_stride: 8 or 16 replaces a convolutional network's later strides by dilation; None keeps them.
+        class_token: a ViT's class token is put beside every patch's, doubling the channels.
+        output_stride: 4, 8 or 16 replaces a convolutional network's later strides by dilation; None keeps them. 4 is
+            for ResNets alone; it is SLidR's.
         frozen: the network stays in evaluation mode and receives no gradient.
 
     Raises:
@@ -39,12 +41,14 @@ class TimmEncoder(ImageEncoder):
         weights: str | None = "hub",
         level: int = -1,
         norm: bool = True,
-        output_stride: Literal[8, 16, 32] | None = None,
+        class_token: bool = False,
+        output_stride: Literal[4, 8, 16, 32] | None = None,
         frozen: bool = True,
     ) -> None:
         super().__init__()
         self.frozen = frozen
         self.norm = norm
+        self.class_token = class_token
         self.backbone = _backbone(name, weights == "hub", output_stride)
         if weights not in (None, "hub"):
             _fill(self.backbone, Path(str(weights)).expanduser())
@@ -53,8 +57,13 @@ class TimmEncoder(ImageEncoder):
         if not -len(info) <= level < len(info):
             raise UsageError(f"{name} has levels 0 to {len(info) - 1} (or -1 for the last), not {level}")
         self.level = level % len(info)
-        self.channels = int(info[self.level]["num_chs"])
+        if class_token and getattr(self.backbone, "cls_token", None) is None:
+            raise UsageError(f"{name} has no class token; leave class_token at false")
+        self.channels = int(info[self.level]["num_chs"]) * (2 if class_token else 1)
         self.stride = int(info[self.level]["reduction"])
+        if output_stride == 4:
+            _dilate(self.backbone, name)
+            self.stride = min(self.stride, 4)
         # what comes after the level would cost time, memory and unused weights
         self.backbone.prune_intermediate_layers([self.level], prune_norm=not norm, prune_head=True)
 
@@ -73,14 +82,42 @@ class TimmEncoder(ImageEncoder):
         """Return maps (V, channels, h, w) for images (V, 3, H, W), RGB 0..1."""
         x = (whole_cells(images, self.stride) - self.get_buffer("_mean")) / self.get_buffer("_std")
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            prefix = {"return_prefix_tokens": True} if self.class_token else {}
             (features,) = self.backbone.forward_intermediates(
-                x, indices=[self.level], norm=self.norm, output_fmt="NCHW", intermediates_only=True
+                x, indices=[self.level], norm=self.norm, output_fmt="NCHW", intermediates_only=True, **prefix
             )
+            if self.class_token:
+                patches, others = features  # the class token comes first, registers after it
+                features = torch.cat([patches, others[:, 0, :, None, None].expand_as(patches)], dim=1)
         found: Tensor = features
         return found
 
 
-def _backbone(name: str, pretrained: bool, output_stride: Literal[8, 16, 32] | None) -> Any:
+def _dilate(backbone: Any, name: str) -> None:
+    """Turn every stride of a ResNet's stages into dilation, so that its maps keep a quarter of the image's size.
+
+    The first 3x3 convolution of a stage keeps the dilation that it is handed, the later ones take the stage's, as
+    torchvision's ``replace_stride_with_dilation`` does.
+
+    Raises:
+        UsageError: if it is no ResNet of bottlenecks with plain short cuts.
+    """
+    stages = [getattr(backbone, f"layer{index}", None) for index in (2, 3, 4)]
+    dilation = 1
+    for stage in stages:
+        if stage is None or not all(hasattr(block, "conv3") for block in stage):
+            raise UsageError(f"{name} takes no output_stride of 4: only ResNets of bottlenecks do, such as resnet50")
+        for index, block in enumerate(stage):
+            inner = dilation if index == 0 else 2 * dilation
+            block.conv2.stride, block.conv2.dilation, block.conv2.padding = (1, 1), (inner, inner), (inner, inner)
+            if index == 0:
+                for part in block.downsample:
+                    if hasattr(part, "stride"):
+                        part.stride = (1, 1) if isinstance(part, nn.Conv2d) else 1
+        dilation *= 2
+
+
+def _backbone(name: str, pretrained: bool, output_stride: Literal[4, 8, 16, 32] | None) -> Any:
     """Make a timm model without its classifier.
 
     Raises:
@@ -97,7 +134,7 @@ def _backbone(name: str, pretrained: bool, output_stride: Literal[8, 16, 32] | N
         raise UsageError(f"timm has no weights '{tag}' of backbone {base}; {nearest(tag, tags)}") from None
     if known is not None and known.fixed_input_size:
         options["dynamic_img_size"] = True  # a ViT: position embeddings are resampled to the size of each image
-    if output_stride is not None:
+    if output_stride not in (None, 4):
         options["output_stride"] = output_stride
     try:
         return timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
