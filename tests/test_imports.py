@@ -20,7 +20,7 @@ LAYERS: list[set[str]] = [
     {"nets", "losses", "metrics", "data"},
     {"methods", "tasks"},
     {"fit"},
-    {"check", "view"},
+    {"check", "view", "exchange"},
     {"cli"},
 ]
 LIGHT = ["errors", "recipe", "runs", "listing", "words", "complaints", "arguments", "cli"]

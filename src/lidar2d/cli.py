@@ -1,4 +1,4 @@
-"""The command line: ``lidar2d fit | view | check | list``. Imports torch only once the words are known to be right."""
+"""The command line: ``lidar2d fit | view | check | weights | list``. Imports torch only for words that are right."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ lidar2d: distillation between cameras and LiDAR
   lidar2d fit --resume runs/NAME                     go on with a run
   lidar2d view --data kitti --data.root DIR --index 3      draw a frame, its points and boxes
   lidar2d check --data nuscenes --data.root DIR      is every file there, and readable?
+  lidar2d weights FILE                               whose weights are they, and which network do they fit?
   lidar2d list methods|datasets|suites
 
 `lidar2d COMMAND --help` says more."""
@@ -62,6 +63,16 @@ lidar2d view [--data NAME] [--data.root DIR] [--index N] [--out FILE.png]
   --data.image_size [H,W]  draw smaller images
   --out FILE.png           view.png by default"""
 
+WEIGHTS_HELP = """\
+lidar2d weights FILE
+lidar2d weights RUN --to FORM --out FILE
+
+Says what a file of weights holds, which network it fits, and what becomes of every name in it.
+Exit status 1 if it fits none. With --to, writes a trained encoder of a run for another project.
+
+  --to FORM     openpcdet, mmdet3d, mmdet3d-mvx, slidr, slidr-voxelnet, spconv or timm (docs/weights.md)
+  --out FILE    where to"""
+
 JOINED = "LIDAR2D_RUN"  # names the run folder to the processes that Lightning starts, which repeat the command
 INTERRUPTED = 130  # what shells report for a process ended by Ctrl-C
 
@@ -92,7 +103,13 @@ def _dispatch(argv: list[str]) -> int:
     if argv[0] in ("-V", "--version"):
         _say(f"lidar2d {__version__}")
         return 0
-    commands: dict[str, Callable[[list[str]], int]] = {"fit": _fit, "view": _view, "check": _check, "list": _list}
+    commands: dict[str, Callable[[list[str]], int]] = {
+        "fit": _fit,
+        "view": _view,
+        "check": _check,
+        "weights": _weights,
+        "list": _list,
+    }
     if argv[0] not in commands:
         raise UsageError(f"no command '{argv[0]}'; {nearest(argv[0], commands)}")
     return commands[argv[0]](argv[1:])
@@ -228,6 +245,32 @@ def _view(argv: list[str]) -> int:
     view(card, frame, out, settings.colour)
     _say(f"{out}: frame {frame.token}")
     return 0
+
+
+def _weights(argv: list[str]) -> int:
+    if not argv or "-h" in argv or "--help" in argv:
+        _say(WEIGHTS_HELP)
+        return 0
+    to, rest = words.take(argv, "--to")
+    out, rest = words.take(rest, "--out")
+    words.check_heads("weights", rest, ("to", "out"))
+    if len(rest) != 1:
+        raise UsageError(f"weights takes one file or run folder, not {len(rest)}: lidar2d weights FILE")
+    if (to is None) != (out is None):
+        raise UsageError("--to FORM and --out FILE go together: lidar2d weights RUN --to FORM --out FILE")
+    path = Path(rest[0]).expanduser()
+    if to is None and path.is_dir():
+        raise UsageError(f"{path} is a folder; name a file in it, or write it for others: --to FORM --out FILE")
+
+    from lidar2d import exchange
+
+    if to is not None and out is not None:
+        encoder = exchange.write(path, to, Path(out).expanduser())
+        _say(f"{out}: {encoder} of {path}, for {to}")
+        return 0
+    text, fits = exchange.describe(path)
+    _say(text)
+    return 0 if fits else 1
 
 
 def _say(text: str) -> None:

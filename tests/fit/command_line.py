@@ -17,8 +17,13 @@ class CommandLine:
     def __init__(self, folder: Path):
         self.folder = folder
         (folder / "tiny.yaml").write_text(tiny_source.CARD)
-        here = str(Path(__file__).parent)
-        self.environment = {**os.environ, "PYTHONPATH": here, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+        self.environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(paths),
+            "OMP_NUM_THREADS": "1",
+            "CUDA_VISIBLE_DEVICES": "",
+        }
 
     def start(self, *words: str) -> subprocess.Popen:
         return subprocess.Popen(

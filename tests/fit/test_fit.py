@@ -7,6 +7,7 @@ import time
 import pytest
 import torch
 from command_line import SMALL, CommandLine
+from safetensors.torch import load_file
 
 METHODS = {
     "collab": ["--method.align.steps", "60", "--method.anchor.steps", "60", "--data.batch_size", "4"],
@@ -143,3 +144,28 @@ def test_two_processes_train_with_the_losses_of_one(command_line, method, stage,
     assert len(one) == len(two) == 5
     for a, b in zip(one, two, strict=True):
         assert a == pytest.approx(b, abs=1e-5)
+
+
+def test_a_distilled_backbone_is_told_from_its_file_and_written_for_a_detector(command_line):
+    points = ["--method.points", "lidar2d.nets.voxelnet.VoxelNet", "--method.points.channels", "8"]
+    images = ["--method.images.width", "16", "--method.images.weights", "null"]
+    short = ["--method.pretrain.steps", "1", "--trainer.report", "false"]
+    common = ["fit", "--method", "ppkt", "--data", "./tiny.yaml", *points, *images, *short]
+    command_line.run(*common, "--run", "one")
+    said = command_line.run("weights", "one", "--to", "openpcdet", "--out", "detector.pth")
+    assert said == "detector.pth: VoxelNet of one, for openpcdet\n"
+    told = command_line.run("weights", "detector.pth")
+    assert "fits VoxelNet" in told
+    assert "random     final.kernel" in told
+    student = load_file(command_line.folder / "one" / "student.safetensors")
+    written = torch.load(command_line.folder / "detector.pth")["model_state"]
+    assert torch.equal(written["backbone_3d.conv_out.1.weight"], student["conv_out.1.weight"])
+    again = command_line.run(*common, "--run", "two", "--method.points.weights", "detector.pth")
+    assert "60 weights used" in again
+    assert (
+        "used       model_state.backbone_3d.conv_out.0.weight"
+        in (command_line.folder / "two" / "points-weights.txt").read_text()
+    )
+    assert "for TimmEncoder" in command_line.run("weights", "one", "--to", "timm", "--out", "a.pth", status=2)
+    assert "no run folder" in command_line.run("weights", "three", "--to", "timm", "--out", "a.pth", status=2)
+    assert not (command_line.folder / "a.pth").exists()

@@ -172,3 +172,20 @@ def test_features_of_some_points_are_those_of_all():
     points, rows = batch(50, 70), torch.tensor([3, 3, 119, 60, 0])
     encoder = MinkUNet().eval()
     assert torch.allclose(encoder(points, rows), encoder(points)[rows], atol=1e-6)
+
+
+def test_weights_with_the_published_names_load_with_nothing_left_over(tmp_path):
+    torch.manual_seed(0)
+    released = {}
+    for name, shape in expected_layout().items():
+        parts = [name] if name.endswith((".kernel", ".bias")) else [
+            f"{name}.bn.{part}" for part in ("weight", "bias", "running_mean", "running_var")
+        ]  # fmt: skip
+        released |= {part: torch.randn(shape) for part in parts}
+    torch.save({"model_points": released}, tmp_path / "released.pt")
+    net = MinkUNet34C(weights=str(tmp_path / "released.pt"))
+    assert all(torch.equal(net.state_dict()[name], value) for name, value in released.items())
+    assert set(net.loaded.used) == {f"model_points.{name}" for name in released}
+    assert set(net.state_dict()).difference(released) == {n for n in net.state_dict() if n.endswith("tracked")}
+    left = net.loaded.beside, net.loaded.elsewhere, net.loaded.kept, net.loaded.reshaped
+    assert left == ({}, (), (), {})

@@ -82,6 +82,10 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise UsageError(f"{self.path / name}: not readable ({error}); start the run again") from None
 
+    def save_text(self, name: str, text: str) -> None:
+        """Write words."""
+        write_atomically(self.path / name, lambda unfinished: unfinished.write_text(text, encoding="utf-8"))
+
     def save_json(self, name: str, content: Any) -> Path:
         """Write facts, keys sorted and floats to six digits, so that runs compare as text."""
         path = self.path / name

@@ -55,7 +55,7 @@ def report(
     for table in tables:
         shown.print(table)
     text = shown.export_text()
-    write_atomically(folder.path / "report.txt", lambda unfinished: unfinished.write_text(text, encoding="utf-8"))
+    folder.save_text("report.txt", text)
     console.print(f"report      {path}\npicture     {picture}", highlight=False, soft_wrap=True)
     return facts
 

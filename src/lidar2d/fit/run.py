@@ -55,6 +55,7 @@ def fit(
         data.prepare(progress=trainer.progress)
         if not folder.start.exists():
             folder.save_weights(folder.start, method.state_dict())
+        _tell_weights(method, folder, console)
     losses = {}
     for name in method.stages():
         losses[name] = _run_stage(name, method, data, trainer, seed, folder, console)
@@ -66,6 +67,14 @@ def fit(
             report(method, data, folder, losses, console, half=trainer.precision == "bf16-mixed")
         console.print(f"checkpoint  {folder.checkpoint}\nencoder     {folder.student}", highlight=False, soft_wrap=True)
     return folder.checkpoint
+
+
+def _tell_weights(method: Method, folder: RunFolder, console: Console) -> None:
+    """Say what became of the files that encoders were filled from, and keep every name."""
+    for name, encoder in (("points", method.points), ("images", method.images)):
+        if encoder.loaded is not None:
+            console.print(f"{name:<11} {encoder.loaded.summary()}", highlight=False, soft_wrap=True)
+            folder.save_text(f"{name}-weights.txt", encoder.loaded.table() + "\n")
 
 
 def rehearse(method: Method, data: LidarData, options: TrainerOptions) -> None:

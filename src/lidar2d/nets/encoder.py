@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lidar2d.frame import Batch, Pairs
+from lidar2d.nets.checkpoints import File, Loaded, match_points, open_file
 
 
 class PointEncoder(nn.Module, ABC):
@@ -20,6 +22,29 @@ class PointEncoder(nn.Module, ABC):
     """
 
     channels: int
+    head: ClassVar[str] = "final."  # beginning of its last layer's names: files may lack it, or have it in another size
+    loaded: Loaded | None = None  # what became of the file that it was filled from
+
+    def load(self, path: Path) -> None:
+        """Fill the network from weights that someone released, or that a run left.
+
+        Raises:
+            UsageError: if the file is unreadable, holds another network, or was trained with other settings.
+        """
+        values, self.loaded = self.match(open_file(path.expanduser()))
+        self.load_state_dict(values, strict=False)
+
+    def match(self, file: File) -> tuple[dict[str, Tensor], Loaded]:
+        """Find the network's weights in a file, and what becomes of every name in it.
+
+        Raises:
+            UsageError: if it holds another network, or was trained with other settings.
+        """
+        return match_points(self, file, self.head, self.settings())
+
+    def settings(self) -> dict[str, object]:
+        """Return what the weights depend on beside their shapes, as released files call it."""
+        return {}
 
     @abstractmethod
     def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
@@ -40,6 +65,7 @@ class ImageEncoder(nn.Module, ABC):
     channels: int
     stride: int  # pixels of the image to one cell of the map, in either direction
     frozen: bool = False  # it never trains, whatever the method
+    loaded: Loaded | None = None  # what became of the file that it was filled from
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:

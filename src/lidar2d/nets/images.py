@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from lidar2d.errors import UsageError, nearest
+from lidar2d.nets.checkpoints import match_images, open_file
 from lidar2d.nets.encoder import ImageEncoder, whole_cells
-from lidar2d.nets.weights import fill, read_weights
 
 
 class TimmEncoder(ImageEncoder):
@@ -22,8 +22,8 @@ class TimmEncoder(ImageEncoder):
 
     Args:
         name: of the backbone in timm, such as ``vit_small_patch14_dinov2.lvd142m`` or ``resnet50``.
-        weights: ``hub`` (timm's own, downloaded once), the path of a .safetensors or .pt file of the same backbone,
-            or None for random weights.
+        weights: ``hub`` (timm's own, downloaded once); a file of the same backbone, from a run or released by others
+            (docs/weights.md); or None for random weights.
         level: which block of a ViT, or which stage of a convolutional network; -1 is the last.
         norm: whether a ViT's final norm is applied to its tokens. Convolutional networks have none here.
         class_token: a ViT's class token is put beside every patch's, doubling the channels.
@@ -50,9 +50,6 @@ class TimmEncoder(ImageEncoder):
         self.norm = norm
         self.class_token = class_token
         self.backbone = _backbone(name, weights == "hub", output_stride)
-        if weights not in (None, "hub"):
-            _fill(self.backbone, Path(str(weights)).expanduser())
-
         info = _levels(self.backbone)
         if not -len(info) <= level < len(info):
             raise UsageError(f"{name} has levels 0 to {len(info) - 1} (or -1 for the last), not {level}")
@@ -65,7 +62,12 @@ class TimmEncoder(ImageEncoder):
             _dilate(self.backbone, name)
             self.stride = min(self.stride, 4)
         # what comes after the level would cost time, memory and unused weights
+        whole = set(self.backbone.state_dict())
         self.backbone.prune_intermediate_layers([self.level], prune_norm=not norm, prune_head=True)
+        if weights not in (None, "hub"):
+            pruned = whole.difference(self.backbone.state_dict())
+            values, self.loaded = match_images(self.backbone, open_file(Path(str(weights)).expanduser()), pruned)
+            self.backbone.load_state_dict(values, strict=False)
 
         trained = self.backbone.pretrained_cfg
         for key in ("mean", "std"):
@@ -153,19 +155,6 @@ def _backbone(name: str, pretrained: bool, output_stride: Literal[4, 8, 16, 32] 
             f"timm could not load trained weights for {name}: {reason}\n"
             "give a local file (weights: PATH.safetensors) or none (weights: null)"
         ) from error
-
-
-def _fill(backbone: nn.Module, path: Path) -> None:
-    """Copy a local file's weights into a backbone, leaving out the file's classifier.
-
-    Raises:
-        UsageError: if the file is unreadable or does not fit.
-    """
-    classifier = backbone.pretrained_cfg.get("classifier")  # type: ignore[union-attr,operator]
-    heads = (classifier,) if isinstance(classifier, str) else tuple(classifier or ())
-    found = read_weights(path)
-    kept = {key: value for key, value in found.items() if not key.startswith(tuple(f"{head}." for head in heads))}
-    fill(backbone, kept, str(path))
 
 
 def _levels(backbone: Any) -> list[dict[str, Any]]:

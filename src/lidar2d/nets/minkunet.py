@@ -5,6 +5,8 @@ Choy et al., 4D Spatio-Temporal ConvNets (arXiv:1904.08755); the 34C variant as 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -67,10 +69,11 @@ class MinkUNet(PointEncoder):
         cylindrical: voxels in (rho, phi, z), phi in bins of one degree, rather than in (x, y, z).
         intensity_scale: intensity 0..1 times this enters the network; the published ones read nuScenes' 0..255.
         bn_momentum: of the batch norms outside the blocks and in their short cuts.
+        weights: a file to begin from: of a run, or released by others (docs/weights.md); None begins at random.
         backend: the library that convolves; all give the same numbers.
 
     Raises:
-        UsageError: if the backend's library is not installed or refuses this machine.
+        UsageError: if the backend's library is not installed or refuses this machine, or the weights do not fit.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class MinkUNet(PointEncoder):
         cylindrical: bool = True,
         intensity_scale: float = 255.0,
         bn_momentum: float = 0.05,
+        weights: str | None = None,
         backend: sparse.Name = "torch",
     ) -> None:
         super().__init__()
@@ -120,6 +124,12 @@ class MinkUNet(PointEncoder):
         self.convtr7p2s2, self.bntr7 = InverseConv(planes[6], planes[7]), norm(planes[7])
         self.block8 = blocks(7, planes[7] + stem)
         self.final = PointwiseConv(planes[7], channels, bias=True)
+        if weights is not None:
+            self.load(Path(weights))
+
+    def settings(self) -> dict[str, object]:
+        """Return the voxels that the weights were trained on, as SLidR's files call them."""
+        return {"voxel_size": self.voxel_size, "cylindrical_coordinates": self.cylindrical}
 
     def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         """Return features (P, channels) of the points at ``rows``, or of all; not normalised."""
@@ -159,6 +169,7 @@ class MinkUNet34C(MinkUNet):
         cylindrical: bool = True,
         intensity_scale: float = 255.0,
         bn_momentum: float = 0.05,
+        weights: str | None = None,
         backend: sparse.Name = "torch",
     ) -> None:
         super().__init__(
@@ -171,6 +182,7 @@ class MinkUNet34C(MinkUNet):
             cylindrical=cylindrical,
             intensity_scale=intensity_scale,
             bn_momentum=bn_momentum,
+            weights=weights,
             backend=backend,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -83,7 +84,13 @@ class RangeView(PointEncoder):
         columns: of the range image, over 360 degrees; a multiple of 16.
         elevation: degrees, lowest and highest beam with half a beam's margin.
         hidden: width of the network on each point.
+        weights: a file to begin from: of a run, or released by others (docs/weights.md); None begins at random.
+
+    Raises:
+        UsageError: if the weights do not fit.
     """
+
+    head = "out."
 
     def __init__(
         self,
@@ -93,6 +100,7 @@ class RangeView(PointEncoder):
         columns: int = 480,
         elevation: tuple[float, float] = (-31.0, 11.0),
         hidden: int = 64,
+        weights: str | None = None,
     ) -> None:
         super().__init__()
         within(1, channels=channels, width=width, rows=rows, columns=columns, hidden=hidden)
@@ -116,6 +124,8 @@ class RangeView(PointEncoder):
         self.cell = nn.Linear(width, hidden)
         self.point = nn.Linear(_POINT_CHANNELS, hidden)
         self.out = nn.Linear(hidden, channels)
+        if weights is not None:
+            self.load(Path(weights))
 
     def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         """Return features (P, channels) of the points at ``rows``, or of all."""

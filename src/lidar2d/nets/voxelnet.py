@@ -6,6 +6,8 @@ and how points read it are SLidR's.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -39,10 +41,11 @@ class VoxelNet(PointEncoder):
         channels: of the features that come out.
         intensity_scale: intensity 0..1 times this enters the network; the published ones read nuScenes' 0..255.
         normalise: every voxel's feature has length one before the map is made, as published.
+        weights: a file to begin from: of a run, or released by others (docs/weights.md); None begins at random.
         backend: the library that convolves; all give the same numbers.
 
     Raises:
-        UsageError: if the backend's library is not installed or refuses this machine.
+        UsageError: if the backend's library is not installed or refuses this machine, or the weights do not fit.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class VoxelNet(PointEncoder):
         channels: int = 64,
         intensity_scale: float = 255.0,
         normalise: bool = True,
+        weights: str | None = None,
         backend: sparse.Name = "torch",
     ) -> None:
         super().__init__()
@@ -65,6 +69,8 @@ class VoxelNet(PointEncoder):
         self.conv4 = _stage(64, 64, _HALVES_BUT_FLAT)
         self.conv_out = _Block(StridedConv(64, 128, _FLATTENS, spread=True), 128)
         self.final = PointwiseConv(128, channels)
+        if weights is not None:
+            self.load(Path(weights))
 
     def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         """Return features (P, channels) of the points at ``rows`` (P,), or of all points."""

@@ -7,6 +7,8 @@ sparse convolution: every point is a token, and a view is the mean of the tokens
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from scipy.spatial import cKDTree
@@ -39,7 +41,13 @@ class WaffleIron(PointEncoder):
         drop_path: share of frames for which a layer's change is left out in training.
         intensity_mean: of the intensities 0..1; they enter standardised.
         intensity_std: of the intensities 0..1.
+        weights: a file to begin from: of a run, or released by others (docs/weights.md); None begins at random.
+
+    Raises:
+        UsageError: if the weights do not fit.
     """
+
+    head = "classif."
 
     def __init__(
         self,
@@ -50,6 +58,7 @@ class WaffleIron(PointEncoder):
         drop_path: float = 0.0,
         intensity_mean: float = INTENSITY_MEAN / 255,
         intensity_std: float = INTENSITY_STD / 255,
+        weights: str | None = None,
     ) -> None:
         super().__init__()
         within(1, channels=channels, width=width, depth=depth, neighbours=neighbours)
@@ -66,6 +75,8 @@ class WaffleIron(PointEncoder):
             }
         )
         self.classif = nn.Linear(width, channels)
+        if weights is not None:
+            self.load(Path(weights))
 
     def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         """Return features (P, channels) of the points at ``rows`` (P,), or of all points."""
@@ -90,6 +101,7 @@ class WaffleIron768(WaffleIron):
         drop_path: float = 0.0,
         intensity_mean: float = INTENSITY_MEAN / 255,
         intensity_std: float = INTENSITY_STD / 255,
+        weights: str | None = None,
     ) -> None:
         super().__init__(
             channels,
@@ -98,6 +110,7 @@ class WaffleIron768(WaffleIron):
             drop_path=drop_path,
             intensity_mean=intensity_mean,
             intensity_std=intensity_std,
+            weights=weights,
         )
 
 

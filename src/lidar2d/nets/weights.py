@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -31,23 +33,37 @@ def shipped(name: str) -> Path:
     return path
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a .safetensors or a .pt file into names and tensors.
+def read_file(path: Path) -> Any:
+    """Read what a .safetensors or a PyTorch file holds: tensors, numbers, words, and lists and dictionaries of them.
 
     Raises:
-        UsageError: naming the file, if it is missing, unreadable or holds something else than tensors.
+        UsageError: naming the file, if it is missing or unreadable, or holds objects that only running code restores.
     """
     if not path.is_file():
         raise UsageError(f"no file {path} to read weights from; give the path of a .safetensors or .pt file")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:  # its own text is a page about pickle
+        if named := re.search(r"GLOBAL ([\w.]+)", str(error)):
+            raise UsageError(
+                f"{path} holds a {named[1]}, which only running its code would restore; that is never done\n"
+                "where you trust it, load it once yourself and save its state_dict alone"
+            ) from error
         raise UsageError(f"{path} is no file of weights, or is damaged") from error
     except (SafetensorError, RuntimeError, OSError, EOFError) as error:
         reason = str(error).partition("\n")[0][:100] or "it ends too early"
         raise UsageError(f"{path} is no readable file of weights: {reason}") from error
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read the names and tensors of a state dict.
+
+    Raises:
+        UsageError: naming the file, if it cannot be read or holds something else than tensors.
+    """
+    content = read_file(path)
     for wrapper in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
@@ -70,7 +86,16 @@ def fill(module: nn.Module, weights: dict[str, Tensor], origin: str) -> None:
         for key in own
         if key in weights and weights[key].shape != own[key].shape
     ]
+    refuse(faults, origin)
+    module.load_state_dict(weights)
+
+
+def refuse(faults: list[str], origin: str) -> None:
+    """Stop if weights do not fit.
+
+    Raises:
+        UsageError: with the first few faults.
+    """
     if faults:
         more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
         raise UsageError(f"{origin} does not fit this network: {'; '.join(faults[:3])}{more}")
-    module.load_state_dict(weights)

@@ -16,7 +16,9 @@ from lidar2d.nets.sparse.kernel import Kernel, Triple
 from lidar2d.nets.sparse.tensor import SparseTensor
 
 
-class _Conv(nn.Module):
+class SparseConv(nn.Module):
+    """What all convolutions on voxels share; its subclasses say from which voxels onto which."""
+
     def __init__(self, channels: int, out: int, geometry: Kernel, bias: bool) -> None:
         super().__init__()
         self.geometry = geometry
@@ -36,7 +38,7 @@ class _Conv(nn.Module):
         return x.replace(out if self.bias is None else out + self.bias, onto)
 
 
-class SubmanifoldConv(_Conv):
+class SubmanifoldConv(SparseConv):
     """A convolution of odd size whose output voxels are its input voxels."""
 
     def __init__(
@@ -52,7 +54,7 @@ class SubmanifoldConv(_Conv):
         return self._convolve(x, x.grid.onto(x.grid, self.geometry), x.grid)
 
 
-class StridedConv(_Conv):
+class StridedConv(SparseConv):
     """A convolution onto a coarser grid.
 
     Args:
@@ -76,7 +78,7 @@ class StridedConv(_Conv):
         return self._convolve(x, pairs, grid)
 
 
-class InverseConv(_Conv):
+class InverseConv(SparseConv):
     """A transposed convolution, back onto the voxels that a :class:`StridedConv` of the same geometry came from."""
 
     def __init__(
@@ -97,7 +99,7 @@ class InverseConv(_Conv):
         return self._convolve(x, pairs.turned, onto)
 
 
-class ConvOnto(_Conv):
+class ConvOnto(SparseConv):
     """A generalised convolution: onto any voxels, whether they hold an input or not."""
 
     def __init__(self, channels: int, out: int, geometry: Kernel, bias: bool = False) -> None:

@@ -1,0 +1,110 @@
+"""``lidar2d weights``: says what a file of weights holds and which network it fits, and writes files for others."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import timm
+import torch
+from torch import nn
+
+from lidar2d import runs
+from lidar2d.arguments import build, fit_parser, parse
+from lidar2d.data.module import LidarData
+from lidar2d.errors import UsageError
+from lidar2d.fit import TrainerOptions
+from lidar2d.fit.folder import RunFolder, write_atomically
+from lidar2d.methods.base import Method
+from lidar2d.nets.checkpoints import File, Loaded, match_images, open_file
+from lidar2d.nets.encoder import PointEncoder
+from lidar2d.nets.exports import export, form
+from lidar2d.nets.minkunet import MinkUNet34C
+from lidar2d.nets.releases import contents
+from lidar2d.nets.voxelnet import VoxelNet
+from lidar2d.nets.waffleiron import WaffleIron768
+from lidar2d.nets.weights import fill, read_weights
+
+POINTS: dict[str, Callable[[], PointEncoder]] = {
+    "MinkUNet34C": MinkUNet34C,
+    "MinkUNet34C with stem_width: 5": lambda: MinkUNet34C(stem_width=5),
+    "VoxelNet": VoxelNet,
+    "WaffleIron768": WaffleIron768,
+}
+IMAGES = (
+    "resnet50",
+    "resnet18",
+    "vit_small_patch16_224",
+    "vit_base_patch16_224",
+    "vit_small_patch8_224",
+    "vit_base_patch8_224",
+    *(
+        f"vit_{size}_patch14_{kind}"
+        for size, kind in itertools.product(("small", "base", "large"), ("dinov2", "reg4_dinov2"))
+    ),
+    *(f"vit_{size}_patch16_dinov3" for size in ("small", "base", "large")),
+    *(f"convnext_{size}" for size in ("tiny", "small", "base", "large")),
+)
+
+
+def describe(path: Path) -> tuple[str, bool]:
+    """Return what a file holds, network by network and name by name, and whether any network fits."""
+    file = open_file(path)
+    count = sum(tensor.numel() for tensor in file.tensors.values())
+    lines = [f"{path}: {len(file.tensors)} tensors, {count / 1e6:.1f} M numbers: {contents(file.tensors)}"]
+    found = list(_fitting(file))
+    for name, loaded in found:
+        lines += ["", f"fits {name}", loaded.table()]
+    if not found:
+        lines += ["", "it fits none of the networks that others release weights of"]
+    return "\n".join(lines), bool(found)
+
+
+def _fitting(file: File) -> Iterator[tuple[str, Loaded]]:
+    """Try each network in turn; they are made without memory, so that a large one costs nothing."""
+    for name, make in POINTS.items():
+        with torch.device("meta"):
+            net = make()
+        with suppress(UsageError):
+            yield name, net.match(file)[1]
+    for name in IMAGES:
+        with torch.device("meta"):
+            backbone: nn.Module = timm.create_model(name, num_classes=0)
+        with suppress(UsageError):
+            yield f"TimmEncoder with name: {name}", match_images(backbone, file, ())[1]
+
+
+def write(run: Path, to: str, out: Path) -> str:
+    """Write the trained encoder of a run for another project; return which it was.
+
+    Raises:
+        UsageError: if the run has no end yet, or no encoder of it goes into this form.
+    """
+    wanted = form(to)
+    folder = RunFolder(run)
+    method = _method(run)
+    if not folder.checkpoint.is_file():
+        raise UsageError(f"{run} has no {folder.checkpoint.name}: it has not finished; lidar2d fit --resume {run}")
+    fill(method, read_weights(folder.checkpoint), str(folder.checkpoint))
+    for encoder in (method.points, method.images):
+        if isinstance(encoder, wanted.network):
+            write_atomically(out, functools.partial(torch.save, export(encoder, wanted)))
+            return type(encoder).__name__
+    raise UsageError(
+        f"{to} is for {wanted.network.__name__}; {run} has {type(method.points).__name__} and "
+        f"{type(method.images).__name__}"
+    )
+
+
+def _method(run: Path) -> Method:
+    """Build a run's method with random weights: those that it began from may be gone."""
+    parser = fit_parser(Method, LidarData, TrainerOptions)
+    settings = parse(parser, ["--config", str(runs.saved_recipe(run))])
+    for encoder in (settings.method.init_args.points, settings.method.init_args.images):
+        if isinstance(encoder.init_args.get("weights"), str):
+            encoder.init_args.weights = None
+    method: Method = build(parser, settings).method
+    return method
