@@ -71,6 +71,13 @@ class ImageEncoder(nn.Module, ABC):
     def forward(self, images: Tensor) -> Tensor:
         """Return maps (V, channels, h, w) that cover the images (V, 3, H, W), RGB 0..1, from border to border."""
 
+    def tuned(self) -> list[nn.Module]:
+        """Return the modules that training changes; the rest of the network stays as it was."""
+        return [self]
+
+    def merge(self) -> None:
+        """Fold what was learnt beside the weights into them; the maps stay the same."""
+
     if TYPE_CHECKING:
 
         def __call__(self, images: Tensor) -> Tensor:
