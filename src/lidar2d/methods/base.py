@@ -128,7 +128,8 @@ class Method(LightningModule, ABC):
         self.train(self.training)
 
     def finish(self) -> None:
-        """Leave the current stage after its last step, before its weights are kept."""
+        """Leave the current stage after its last step, before its weights are kept: updates go into the weights."""
+        self.images.merge()
 
     def train(self, mode: bool = True) -> Self:
         """Set training mode, except for what the stage does not train: frozen networks stay in evaluation mode."""

@@ -105,8 +105,8 @@ class Collab(Method):
         return {"align": self.align, "anchor": self.anchor}
 
     def trained(self) -> list[nn.Module]:
-        """Return the 3D network and its head in ``align``, the image network in ``anchor``."""
-        return [self.points, self.head] if self.stage == "align" else [self.images]
+        """Return the 3D network and its head in ``align``, what is tuned of the image network in ``anchor``."""
+        return [self.points, self.head] if self.stage == "align" else self.images.tuned()
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the losses of the current stage."""
@@ -116,6 +116,7 @@ class Collab(Method):
     @torch.no_grad()
     def finish(self) -> None:
         """Blend the tuned image network with the teacher, weight by weight."""
+        super().finish()
         if self.stage == "anchor" and self.blend != 1:
             taught = self.teacher.state_dict()
             for name, tuned in self.images.state_dict().items():

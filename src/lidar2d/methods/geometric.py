@@ -133,9 +133,9 @@ class Geometric(Method):
         return {"measure": self.measure, "sort": self.sort}
 
     def trained(self) -> list[nn.Module]:
-        """Return the image network and the heads that the stage needs."""
+        """Return what is tuned of the image network, and the heads that the stage needs."""
         heads: list[nn.Module] = [self.regressors] if self.stage == "measure" else [self.regressors, self.classifier]
-        return [self.images, *heads]
+        return [*self.images.tuned(), *heads]
 
     def begin(self, stage: str, steps_per_epoch: int) -> None:
         """Enter a stage; the second one first makes clusters of what the first one collected."""

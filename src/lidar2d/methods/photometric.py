@@ -55,8 +55,8 @@ class Photometric(Method):
         return {"tune": self.tune}
 
     def trained(self) -> list[nn.Module]:
-        """Return the image network."""
-        return [self.images]
+        """Return what is tuned of the image network."""
+        return self.images.tuned()
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the distance between features of the distorted images and of the undistorted ones."""

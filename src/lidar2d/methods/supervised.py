@@ -44,8 +44,8 @@ class Supervised(Method):
         return {"learn": self.learn}
 
     def trained(self) -> list[nn.Module]:
-        """Return the image network and the head."""
-        return [self.images, self.head]
+        """Return what is tuned of the image network, and the head."""
+        return [*self.images.tuned(), self.head]
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy over the cells of the feature map, each with the class of the pixel at its centre.
