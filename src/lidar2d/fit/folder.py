@@ -14,6 +14,7 @@ from safetensors.torch import save
 from torch import nn
 
 from lidar2d.errors import UsageError
+from lidar2d.nets.lora import plain_state
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -66,8 +67,8 @@ class RunFolder:
         write_atomically(path, lambda unfinished: torch.save({"state_dict": state}, unfinished))
 
     def save_student(self, encoder: nn.Module) -> None:
-        """Write the weights of one encoder, readable without pickle."""
-        state = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
+        """Write the weights of one encoder, readable without pickle; low-rank updates are folded in."""
+        state = {name: tensor.detach().cpu().contiguous() for name, tensor in plain_state(encoder).items()}
         # save_file itself makes a file that nobody else may read
         write_atomically(self.student, lambda unfinished: unfinished.write_bytes(save(state)))
 
