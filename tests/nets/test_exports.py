@@ -79,3 +79,15 @@ def test_the_wrong_network_and_an_unknown_form_are_refused():
         export(MinkUNet(), form("openpcdet"))
     with pytest.raises(UsageError, match="did you mean 'openpcdet'"):
         form("openpcdt")
+
+
+def test_low_rank_updates_are_folded_into_what_timm_reads():
+    name = "vit_tiny_patch16_224"
+    encoder = TimmEncoder(name, weights=None, frozen=False, lora_rank=2)
+    for pair in encoder.tuned():
+        torch.nn.init.normal_(pair.b, std=0.1)
+    plain = timm.create_model(name, num_classes=0).eval()
+    plain.load_state_dict(export(encoder, form("timm")))
+    images = torch.rand(1, 3, 224, 224)
+    tokens = plain.forward_features((images - 0.5) / 0.5)[:, 1:].transpose(1, 2).reshape(1, 192, 14, 14)
+    torch.testing.assert_close(encoder.eval()(images), tokens, atol=1e-5, rtol=1e-4)

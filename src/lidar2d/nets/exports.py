@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lidar2d.errors import UsageError, nearest
 from lidar2d.nets.images import TimmEncoder
+from lidar2d.nets.lora import plain_state
 from lidar2d.nets.minkunet import MinkUNet
 from lidar2d.nets.releases import mmdet3d_name, spconv_name
 from lidar2d.nets.sparse import layouts
@@ -66,7 +67,7 @@ def export(net: nn.Module, to: Form) -> dict[str, Any]:
     head = getattr(net, "head", "")
     sizes = layouts.kernels(net)
     state: dict[str, Tensor] = {}
-    for name, value in net.state_dict().items():
+    for name, value in plain_state(net).items():
         if to.whole or not name.startswith(head):
             value = value.detach().cpu()
             laid = layouts.lay_out(value, sizes[name], to.layout) if name in sizes else value
