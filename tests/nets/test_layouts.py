@@ -30,6 +30,15 @@ def test_shapes_tell_layouts_apart():
     assert layouts_of((6, 2, 2, 8, 4), (32, 4, 6), (2, 2, 8)) == set()
 
 
+@pytest.mark.parametrize("layout", [layout for layout in ALL if layout != "minkowski"])
+def test_spconv_multiplies_by_the_numbers_of_a_matrix_in_their_order_whatever_shape_it_declares(layout):
+    kernel = torch.randn(4, 6)
+    weight = lay_out(kernel, (1, 1, 1), layout)
+    assert weight.shape == {"spconv": (6, 1, 1, 1, 4), "spconv-1": (1, 1, 1, 4, 6)}.get(layout, (1, 1, 1, 6, 4))
+    assert torch.equal(weight.view(4, 6), kernel)  # what its layers do with it
+    assert torch.equal(restore(weight, (4, 6), layout), kernel)
+
+
 def test_spconvs_kernel_is_that_of_a_dense_convolution_over_z_y_x():
     """Of spconv 2: (C_out, z, y, x, C_in), a cross-correlation, as torch's with its axes so turned."""
     torch.manual_seed(0)

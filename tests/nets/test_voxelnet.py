@@ -10,6 +10,7 @@ from torch import Tensor
 from lidar2d.frame import Batch, Frame, collate
 from lidar2d.nets.sparse import Grid, SparseTensor, read_bev, to_bev, voxelise
 from lidar2d.nets.sparse.keys import pack
+from lidar2d.nets.sparse.layouts import lay_out
 from lidar2d.nets.voxelnet import LOW, SHAPE, VOXEL, VoxelNet
 
 
@@ -126,13 +127,15 @@ def test_the_map_is_that_of_spconvs_layers():
                 theirs = spconv.SparseConv3d(conv.kernel.shape[1], out, size, **settings)
             else:
                 theirs = spconv.SubMConv3d(conv.kernel.shape[1], out, size, **settings)
-            weight = conv.kernel.detach().view(*size, -1, out).permute(4, 0, 1, 2, 3)
-            theirs.weight.data = weight.contiguous()
+            theirs.weight.data = lay_out(conv.kernel.detach(), conv.geometry.size, "spconv")
             with torch.no_grad():
                 x = theirs(x)
                 x = x.replace_feature(torch.relu(norm(x.features)))
         with torch.no_grad():
-            x = x.replace_feature(torch.nn.functional.normalize(x.features @ net.final.kernel, dim=1))
+            final = spconv.SparseConv3d(128, 64, 1, bias=False, algo=spconv.ConvAlgo.Native)
+            final.weight.data = lay_out(net.final.kernel.detach(), (1, 1, 1), "spconv")
+            x = final(x)
+            x = x.replace_feature(torch.nn.functional.normalize(x.features, dim=1))
             wanted = x.dense().flatten(1, 2)
             torch.testing.assert_close(net.bev(batch), wanted, atol=1e-4, rtol=1e-4)
     finally:

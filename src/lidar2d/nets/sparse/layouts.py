@@ -1,7 +1,9 @@
 """How other libraries keep the weights of a sparse convolution in memory.
 
 lidar2d keeps them as MinkowskiEngine does, (K, C_in, C_out) with the first axis of the coordinates fastest in K, or
-(C_in, C_out) where K is 1. spconv has five axes; its kernel axes are those of the coordinates backwards, z, y, x.
+(C_in, C_out) where K is 1. spconv has five axes; its kernel axes are those of the coordinates backwards, z, y, x. Where
+K is 1, every version of spconv reads the numbers in the order (C_in, C_out), also where it declares them otherwise
+(traveller59/spconv, issue 450): only their shape changes.
 """
 
 from __future__ import annotations
@@ -36,13 +38,18 @@ def lay_out(kernel: Tensor, size: Triple, layout: Layout) -> Tensor:
     """Return a kernel of lidar2d's in another layout."""
     if layout == "minkowski":
         return kernel
-    return kernel.reshape(*reversed(size), *kernel.shape[-2:]).permute(_AXES[layout]).contiguous()
+    full = (*reversed(size), *kernel.shape[-2:])
+    if kernel.ndim == 2:
+        return kernel.reshape([full[axis] for axis in _AXES[layout]])
+    return kernel.reshape(full).permute(_AXES[layout]).contiguous()
 
 
 def restore(weight: Tensor, shape: tuple[int, ...], layout: Layout) -> Tensor:
     """Return a weight of another layout as lidar2d's kernel of a shape."""
     if layout == "minkowski":
         return weight
+    if len(shape) == 2:
+        return weight.reshape(shape)
     axes = _AXES[layout]
     back = [axes.index(axis) for axis in range(len(axes))]
     return weight.permute(back).reshape(shape).contiguous()
