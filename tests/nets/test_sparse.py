@@ -401,6 +401,16 @@ def test_cylindrical_positions_are_metres_and_degrees():
     torch.testing.assert_close(found, expected)
 
 
+def test_cylindrical_positions_are_rounded_as_in_the_published_code():
+    """Points on a border fall into the voxel that released weights were trained with."""
+    points = 100 * torch.rand(100_000, 3, generator=torch.Generator().manual_seed(0)) - 50
+    x, y, _ = points.T
+    rho, phi, _ = cylindrical(points).T
+    assert torch.equal(rho, torch.sqrt(x**2 + y**2))
+    assert torch.equal(phi, torch.atan2(y, x) * 180 / math.pi)
+    assert not torch.equal(phi, torch.rad2deg(torch.atan2(y, x)))
+
+
 def test_points_that_no_voxel_can_hold_are_refused():
     for bad in (math.nan, math.inf, 1e6):
         with pytest.raises(ValueError, match="finite"):

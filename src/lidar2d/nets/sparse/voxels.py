@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -42,8 +43,9 @@ class Voxels:
 
 def cylindrical(xyz: Tensor) -> Tensor:
     """Return rho in metres, phi in degrees in (-180, 180], z in metres for points (N, 3)."""
-    phi = torch.rad2deg(torch.atan2(xyz[:, 1], xyz[:, 0]))
-    return torch.stack([xyz[:, :2].norm(dim=1), phi, xyz[:, 2]], dim=1)
+    # rounded as in the published code, or points on a border would fall into another voxel than there
+    x, y, z = xyz.unbind(1)
+    return torch.stack([torch.sqrt(x**2 + y**2), torch.atan2(y, x) * 180 / math.pi, z], dim=1)
 
 
 def voxelise(positions: Tensor, frame: Tensor, size: tuple[float, float, float], shape: Triple | None = None) -> Voxels:
