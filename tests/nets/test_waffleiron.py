@@ -34,6 +34,13 @@ def test_a_view_is_the_mean_of_each_cell_and_gives_it_back():
     assert view.inflate(maps)[:, 0].tolist() == [2, 2, 5, 7, 9]
 
 
+def test_tokens_are_made_from_intensity_place_and_distance():
+    net, seen = WaffleIron(8, 16, 1, intensity_mean=0.5, intensity_std=2).eval(), []
+    net.embed.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    net(batch(torch.tensor([[2.0, 3, 6, 0.7]])))
+    torch.testing.assert_close(seen[0], torch.tensor([[0.1, 2, 3, 6, 7]]))
+
+
 def test_the_nearest_equal_a_loop_over_all_pairs():
     points = torch.cat([sweep(60), sweep(5, 1)])[:, :3].double()
     frame = torch.tensor([0] * 60 + [1] * 5)

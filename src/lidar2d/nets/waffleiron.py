@@ -82,7 +82,7 @@ class WaffleIron(PointEncoder):
         """Return features (P, channels) of the points at ``rows`` (P,), or of all points."""
         xyz, frame = batch.points[:, :3], batch.point_frame
         intensity = (batch.points[:, 3:4] - self.intensity_mean) / self.intensity_std
-        inputs = torch.cat([intensity, xyz, xyz[:, :2].norm(dim=1, keepdim=True)], dim=1)
+        inputs = torch.cat([intensity, xyz, xyz.norm(dim=1, keepdim=True)], dim=1)
         tokens = self.embed(inputs, nearest(xyz, frame, self.neighbours))
         views = [View(xyz, frame, axes, len(batch)) for axes in VIEWS]
         layers = zip(self.waffleiron["spatial_mix"], self.waffleiron["channel_mix"], strict=True)  # type: ignore[call-overload]
