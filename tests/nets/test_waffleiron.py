@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from lidar2d.frame import Batch, Frame, collate
-from lidar2d.nets.waffleiron import CELLS, LOW, Embedding, View, WaffleIron, nearest
+from lidar2d.nets.waffleiron import CELLS, LOW, Embedding, View, WaffleIron, choose_tokens, nearest
 
 
 def sweep(count: int, seed: int = 0) -> Tensor:
@@ -32,6 +32,31 @@ def test_a_view_is_the_mean_of_each_cell_and_gives_it_back():
     assert maps[1, 0, -1, 0] == 9
     assert int((maps != 0).sum()) == 4
     assert view.inflate(maps)[:, 0].tolist() == [2, 2, 5, 7, 9]
+
+
+def test_a_token_is_the_first_point_of_a_cube_counted_from_the_least_coordinates():
+    xyz = torch.tensor([[1.07, 0, 0], [1.02, 0, 0], [1.13, 0, 0], [1.29, 0, 0], [1.11, 0, 0], [9, 9, 2]])
+    frame = torch.tensor([0, 0, 0, 0, 0, 1])
+    kept, spread = choose_tokens(xyz, frame, 0.1)
+    assert kept.tolist() == [0, 2, 3, 5]
+    assert spread.tolist() == [0, 0, 1, 2, 1, 3]  # the nearest token, in whichever cube
+    kept, spread = choose_tokens(xyz, frame, 0)
+    assert kept.tolist() == spread.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_points_beyond_the_views_read_the_nearest_token_and_are_none_unless_all_are():
+    xyz = torch.tensor([[63.0, 0, 0], [70, 0, 0], [0, 0, -9], [0, 0, 9], [0, 90, 0]])
+    kept, spread = choose_tokens(xyz, torch.tensor([0, 0, 0, 1, 1]), 0.1)
+    assert kept.tolist() == [0, 3, 4]
+    assert spread.tolist() == [0, 0, 0, 1, 2]
+
+
+def test_a_point_that_is_no_token_has_the_feature_of_the_nearest_one():
+    points = sweep(30)
+    copy = points[[4]] + torch.tensor([[1e-3, 0, 0, 0.5]])
+    net = WaffleIron(8, 16, 3, neighbours=4).eval()
+    alone, together = net(batch(points)), net(batch(torch.cat([points, copy])))
+    torch.testing.assert_close(together, torch.cat([alone, alone[[4]]]))
 
 
 def test_tokens_are_made_from_intensity_place_and_distance():

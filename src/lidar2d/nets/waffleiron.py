@@ -2,7 +2,7 @@
 
 Puy et al., Using a Waffle Iron for Automotive Point Cloud Semantic Segmentation (ICCV 2023, arXiv:2301.10100), with
 layer norm as in ScaLR (arXiv:2310.17504); the defaults are a small one, :class:`WaffleIron768` is ScaLR's. It needs no
-sparse convolution: every point is a token, and a view is the mean of the tokens of each of its cells.
+sparse convolution: one point of every small cube is a token, and a view is the mean of the tokens of each of its cells.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from lidar2d.errors import within
 from lidar2d.frame import Batch
 from lidar2d.nets.encoder import PointEncoder
 from lidar2d.nets.norm import BatchNorm
+from lidar2d.nets.sparse import voxelise
 
-# x, y, z; metres; what lies beyond is counted into the outermost cells
+# x, y, z; metres; of a frame that lies beyond altogether, the points count into the outermost cells
 LOW = (-64.0, -64.0, -8.0)
 HIGH = (64.0, 64.0, 8.0)
 CELLS = (256, 256, 32)
@@ -33,11 +34,14 @@ INTENSITY_STD = 22.04632
 class WaffleIron(PointEncoder):
     """Every layer smooths the tokens over one flattened view, and then mixes their channels.
 
+    Tokens are the first points of cubes within the views; any other point has the feature of the token nearest to it.
+
     Args:
         channels: of the features that come out.
         width: channels of a token.
         depth: layers.
-        neighbours: points around a point that its first token is made from.
+        neighbours: tokens around a token that it is first made from.
+        voxel_size: metres, of the cubes; 0 makes a token of every point. Weights depend on it: it says what is near.
         drop_path: share of frames for which a layer's change is left out in training.
         intensity_mean: of the intensities 0..1; they enter standardised.
         intensity_std: of the intensities 0..1.
@@ -55,6 +59,7 @@ class WaffleIron(PointEncoder):
         width: int = 48,
         depth: int = 6,
         neighbours: int = 16,
+        voxel_size: float = 0.1,
         drop_path: float = 0.0,
         intensity_mean: float = INTENSITY_MEAN / 255,
         intensity_std: float = INTENSITY_STD / 255,
@@ -62,10 +67,11 @@ class WaffleIron(PointEncoder):
     ) -> None:
         super().__init__()
         within(1, channels=channels, width=width, depth=depth, neighbours=neighbours)
+        within(0, voxel_size=voxel_size)
         within(0, 0.99, drop_path=drop_path)
         within(1e-6, intensity_std=intensity_std)
         self.channels = channels
-        self.neighbours = neighbours
+        self.neighbours, self.voxel_size = neighbours, voxel_size
         self.intensity_mean, self.intensity_std = intensity_mean, intensity_std
         self.embed = Embedding(5, width)
         self.waffleiron = nn.ModuleDict(
@@ -80,16 +86,20 @@ class WaffleIron(PointEncoder):
 
     def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         """Return features (P, channels) of the points at ``rows`` (P,), or of all points."""
-        xyz, frame = batch.points[:, :3], batch.point_frame
-        intensity = (batch.points[:, 3:4] - self.intensity_mean) / self.intensity_std
+        kept, spread = choose_tokens(batch.points[:, :3], batch.point_frame, self.voxel_size)
+        points, frame = batch.points[kept], batch.point_frame[kept]
+        xyz = points[:, :3]
+        intensity = (points[:, 3:4] - self.intensity_mean) / self.intensity_std
         inputs = torch.cat([intensity, xyz, xyz.norm(dim=1, keepdim=True)], dim=1)
         tokens = self.embed(inputs, nearest(xyz, frame, self.neighbours))
         views = [View(xyz, frame, axes, len(batch)) for axes in VIEWS]
         layers = zip(self.waffleiron["spatial_mix"], self.waffleiron["channel_mix"], strict=True)  # type: ignore[call-overload]
         for depth, (smooth, mix) in enumerate(layers):
             tokens = mix(smooth(tokens, views[depth % len(views)]), frame)
-        found: Tensor = self.classif(tokens if rows is None else tokens[rows])
-        return found
+        if rows is not None:
+            tokens = tokens.index_select(0, spread[rows])
+        found: Tensor = self.classif(tokens)
+        return found.index_select(0, spread) if rows is None else found
 
 
 class WaffleIron768(WaffleIron):
@@ -98,6 +108,7 @@ class WaffleIron768(WaffleIron):
     def __init__(
         self,
         channels: int = 1024,
+        voxel_size: float = 0.1,
         drop_path: float = 0.0,
         intensity_mean: float = INTENSITY_MEAN / 255,
         intensity_std: float = INTENSITY_STD / 255,
@@ -107,6 +118,7 @@ class WaffleIron768(WaffleIron):
             channels,
             width=768,
             depth=48,
+            voxel_size=voxel_size,
             drop_path=drop_path,
             intensity_mean=intensity_mean,
             intensity_std=intensity_std,
@@ -233,6 +245,31 @@ def _drop_path(change: Tensor, frame: Tensor, share: float) -> Tensor:
 
 
 @torch.no_grad()
+def choose_tokens(xyz: Tensor, frame: Tensor, size: float) -> tuple[Tensor, Tensor]:
+    """Keep the first point of every cube, counted from the least coordinates of its frame, if it lies within the views.
+
+    A size of 0 makes no cubes; a frame that has no point within the views keeps those beyond.
+
+    Returns:
+        Rows (M,) of the points that are kept, ascending; and for every point (N,) which of those M is nearest to it.
+    """
+    counts = torch.bincount(frame)  # (frames,)
+    kept = torch.arange(len(xyz), device=xyz.device)
+    if size:
+        index = frame[:, None].expand(-1, 3)
+        low = xyz.new_zeros(len(counts), 3).scatter_reduce(0, index, xyz, "amin", include_self=False)
+        kept = voxelise(xyz - low[frame], frame, (size, size, size)).first.sort().values
+    inside = ((xyz[kept] > xyz.new_tensor(LOW)) & (xyz[kept] < xyz.new_tensor(HIGH))).all(1)
+    beyond = torch.ones_like(counts, dtype=torch.bool).index_fill(0, frame[kept[inside]], False)
+    kept = kept[inside | beyond[frame[kept]]]
+    spread = torch.empty_like(frame)
+    for present in counts.nonzero()[:, 0].tolist():
+        rows, among = (frame == present).nonzero()[:, 0], (frame[kept] == present).nonzero()[:, 0]
+        spread[rows] = among[_closest(xyz[rows], xyz[kept[among]], 1)[:, 0]]
+    return kept, spread
+
+
+@torch.no_grad()
 def nearest(xyz: Tensor, frame: Tensor, count: int) -> Tensor:
     """Return the rows (N, count) of each point's nearest others in its frame, the nearest first.
 
@@ -248,14 +285,20 @@ def nearest(xyz: Tensor, frame: Tensor, count: int) -> Tensor:
 
 
 def _nearest_of(xyz: Tensor, count: int) -> Tensor:
-    if xyz.is_cuda:
-        parts = [torch.cdist(part, xyz).topk(count + 1, largest=False).indices for part in torch.split(xyz, 2048)]
-        near = torch.cat(parts)
-    else:
-        _, places = cKDTree(xyz.numpy()).query(xyz.numpy(), k=count + 1)
-        near = torch.from_numpy(places).to(xyz.device)
+    near = _closest(xyz, xyz, count + 1)
     # a point may come after another that lies on it: whichever column holds it, or the last, is left out
     own = torch.arange(len(xyz), device=xyz.device)[:, None]
     at = (near == own).int()
     at[:, -1] |= ~(near == own).any(1)
     return near[at == 0].view(len(xyz), count)
+
+
+def _closest(xyz: Tensor, among: Tensor, count: int) -> Tensor:
+    """Return which of the other points (N, count) are closest to each of (N, 3), the closest first."""
+    if not xyz.is_cuda:
+        _, places = cKDTree(among.numpy()).query(xyz.numpy(), k=range(1, count + 1))
+        return torch.from_numpy(places)
+    # distances by matrix products would be off by millimetres, and by far more in tensor cores
+    exact = "donot_use_mm_for_euclid_dist"
+    parts = (torch.cdist(part, among, compute_mode=exact) for part in torch.split(xyz, 2048))
+    return torch.cat([part.topk(count, largest=False).indices for part in parts])
