@@ -161,6 +161,16 @@ def test_scalrs_waffleiron_is_found_and_its_convolutions_of_width_one_become_mat
                for name in net.loaded.reshaped)  # fmt: skip
 
 
+def test_a_waffleiron_with_a_head_of_several_layers_is_refused(tmp_path):
+    """ScaLR+'s, whose names are otherwise ScaLR's, while its layers are joined by GELU, not by ReLU."""
+    state = WaffleIron(channels=8, width=6, depth=2).state_dict()
+    state = {name: value for name, value in state.items() if not name.startswith("classif.")}
+    state |= {"classif.0.weight": torch.zeros(9, 6, 1), "classif.2.weight": torch.zeros(8, 9, 1)}
+    torch.save({"model_point": under("module.", state)}, tmp_path / "file.pth")
+    said = refusal(lambda: WaffleIron(channels=8, width=6, depth=2, weights=str(tmp_path / "file.pth")))
+    assert "no place for model_point.module.classif.0.weight" in said
+
+
 def test_a_head_of_another_size_stays_random_and_is_told(tmp_path, unet):
     torch.save(unet, tmp_path / "file.pt")
     torch.manual_seed(5)
