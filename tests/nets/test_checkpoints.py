@@ -333,18 +333,6 @@ def test_a_refused_file_leaves_the_network_as_it_was(tmp_path, unet):
     assert same(net, before)
 
 
-class Harmful:
-    def __reduce__(self):
-        return (print, ("code from a file ran",))
-
-
-def test_a_file_that_would_run_code_is_refused_and_what_it_holds_is_named(tmp_path, unet, capsys):
-    torch.save({"model_points": unet, "config": Harmful()}, tmp_path / "file.pt")
-    said = refusal(lambda: MinkUNet(weights=str(tmp_path / "file.pt")))
-    assert "code from a file ran" not in capsys.readouterr().out
-    assert "print" in said
-
-
 def test_what_is_matched_is_not_yet_changed(tmp_path, resnet):
     torch.save(resnet, tmp_path / "file.pt")
     backbone = timm.create_model("resnet26", num_classes=0)

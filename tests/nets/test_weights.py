@@ -1,9 +1,13 @@
+import argparse
+import collections
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from lidar2d.errors import UsageError
-from lidar2d.nets.weights import fill, read_weights
+from lidar2d.nets.weights import Unknown, fill, read_file, read_weights
 
 
 def test_a_wrapped_state_dict_is_unwrapped(tmp_path):
@@ -22,6 +26,37 @@ def test_a_file_that_is_missing_broken_or_no_weights_is_named(tmp_path):
     for name in ("missing.pt", "broken.safetensors", "broken.pt", "list.pt", "module.pt"):
         with pytest.raises(UsageError, match=name):
             read_weights(tmp_path / name)
+
+
+class Harmful:
+    def __reduce__(self):
+        return (print, ("code from a file ran",))
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_objects_beside_weights_are_left_out_and_no_code_of_theirs_runs(tmp_path, capsys, zipped):
+    """Arguments of the program, and learning rates computed by NumPy, as training code leaves them in its files."""
+    rate = np.cos(0.5)
+    others = {"args": argparse.Namespace(lr=0.1), "optimizer": {"param_groups": [{"lr": rate}]}, "config": Harmful()}
+    content = others | {"state_dict": nn.Linear(2, 3).state_dict(), "epoch": 3}
+    torch.save(content, tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
+    found = read_file(tmp_path / "a.pth")
+    assert torch.equal(found["state_dict"]["weight"], content["state_dict"]["weight"])
+    assert found["epoch"] == 3
+    assert isinstance(found["args"], Unknown)
+    assert isinstance(found["config"], Unknown)
+    assert isinstance(found["optimizer"]["param_groups"][0]["lr"], Unknown)
+    assert not vars(found["args"])
+    assert "ran" not in capsys.readouterr().out
+
+
+def test_objects_without_weights_beside_them_are_refused_by_name(tmp_path):
+    torch.save(nn.Linear(2, 3), tmp_path / "module.pt")
+    torch.save({"args": argparse.Namespace()}, tmp_path / "args.pt")
+    torch.save({"a": collections.defaultdict(int, a=1), "b": torch.zeros(1)}, tmp_path / "default.pt")
+    for name, held in (("module", "Linear"), ("args", "argparse.Namespace"), ("default", "collections.defaultdict")):
+        with pytest.raises(UsageError, match=rf"{name}.pt holds a [\w.]*{held}, which only running its code"):
+            read_file(tmp_path / f"{name}.pt")
 
 
 def test_nothing_is_copied_when_one_name_does_not_fit():

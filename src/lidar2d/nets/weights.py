@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lidar2d.errors import UsageError, nearest
+from lidar2d.nets.releases import flatten
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights"
 
@@ -36,25 +37,55 @@ def shipped(name: str) -> Path:
 def read_file(path: Path) -> Any:
     """Read what a .safetensors or a PyTorch file holds: tensors, numbers, words, and lists and dictionaries of them.
 
+    Objects of any other class, such as the arguments of a program or the numbers of NumPy, are left out: an
+    :class:`Unknown` stands in their place, and neither their class nor any other code that the file names is run.
+
     Raises:
-        UsageError: naming the file, if it is missing or unreadable, or holds objects that only running code restores.
+        UsageError: naming the file, if it is missing or unreadable, or holds such objects and no tensor beside them.
     """
     if not path.is_file():
         raise UsageError(f"no file {path} to read weights from; give the path of a .safetensors or .pt file")
+    unknown: list[str] = []  # classes and functions
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        content = load_file(path) if path.suffix == ".safetensors" else _load(path, unknown)
     except pickle.UnpicklingError as error:  # its own text is a page about pickle
-        if named := re.search(r"GLOBAL ([\w.]+)", str(error)):
-            raise UsageError(
-                f"{path} holds a {named[1]}, which only running its code would restore; that is never done\n"
-                "where you trust it, load it once yourself and save its state_dict alone"
-            ) from error
-        raise UsageError(f"{path} is no file of weights, or is damaged") from error
+        if not unknown:
+            raise UsageError(f"{path} is no file of weights, or is damaged") from error
+        content = None
     except (SafetensorError, RuntimeError, OSError, EOFError) as error:
         reason = str(error).partition("\n")[0][:100] or "it ends too early"
         raise UsageError(f"{path} is no readable file of weights: {reason}") from error
+    if unknown and not flatten(content):
+        raise UsageError(
+            f"{path} holds a {unknown[0]}, which only running its code would restore; that is never done\n"
+            "where you trust it, load it once yourself and save its state_dict alone"
+        )
+    return content
+
+
+class Unknown:
+    """Stands for an object in a file whose class is not known, and holds nothing of it."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+def _load(path: Path, unknown: list[str]) -> Any:
+    """Read a PyTorch file, adding to ``unknown`` the names for which an :class:`Unknown` stands."""
+    while True:
+        try:
+            with torch.serialization.safe_globals([(Unknown, name) for name in unknown]):
+                return torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            named = re.search(r"GLOBAL ([\w.]+) was not an allowed global", str(error))
+            # Python's own names come without their module
+            name = "" if named is None else named[1] if "." in named[1] else f"builtins.{named[1]}"
+            if not name or name in unknown:
+                raise
+            unknown.append(name)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
