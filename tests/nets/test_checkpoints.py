@@ -1,5 +1,7 @@
 """Files in the layouts that the field's authors released: every number arrives, every name is accounted for."""
 
+import argparse
+
 import pytest
 import timm
 import torch
@@ -9,7 +11,7 @@ from lidar2d.errors import UsageError
 from lidar2d.nets.checkpoints import match_images, open_file
 from lidar2d.nets.images import TimmEncoder
 from lidar2d.nets.minkunet import MinkUNet
-from lidar2d.nets.releases import mmdet3d_name, spconv_name
+from lidar2d.nets.releases import mmdet3d_name, obow_name, spconv_name
 from lidar2d.nets.sparse.layouts import kernels, lay_out
 from lidar2d.nets.voxelnet import VoxelNet
 from lidar2d.nets.waffleiron import WaffleIron
@@ -189,11 +191,31 @@ IMAGE_RELEASES = {
     "SwAV": ("module.", "projection_head.0.weight"),
     "DeepCluster-v2": ("module.", "prototypes.prototypes0.weight"),
     "DINO": ("", ""),
-    "DINO, whole": ("teacher.backbone.", ""),
+    "DINO, whole": ("teacher.module.backbone.", ""),
     "OBoW": ("network.", "fc.weight"),
+    "OBoW, student": ("network.", ""),
+    "OBoW, whole": ("network.feature_extractor.", ""),
     "PixPro": ("model.module.encoder.", ""),
     "torchvision": ("", "fc.weight"),
 }
+
+
+def as_obow(state: State) -> State:
+    return {obow_name(name): value for name, value in state.items()}
+
+
+def test_obow_numbers_the_blocks_of_a_resnet():
+    assert obow_name("conv1.weight") == "_feature_blocks.0.Conv.weight"
+    assert obow_name("bn1.running_mean") == "_feature_blocks.0.bn.running_mean"
+    assert obow_name("layer4.2.conv1.weight") == "_feature_blocks.4.2.conv1.weight"
+
+
+def test_a_resnet_of_obows_is_cut_after_a_level(tmp_path, resnet):
+    torch.save({"network": as_obow(resnet)}, tmp_path / "file.pth.tar")
+    encoder = TimmEncoder("resnet26", weights=str(tmp_path / "file.pth.tar"), level=2)
+    own = encoder.backbone.state_dict()
+    assert all(torch.equal(value, resnet[name]) for name, value in own.items() if "tracked" not in name)
+    assert len(encoder.loaded.used) == sum("tracked" not in name for name in own)
 
 
 def image_file(release: str, state: State) -> dict[str, object]:
@@ -213,12 +235,21 @@ def image_file(release: str, state: State) -> dict[str, object]:
     if release == "DINO, whole":
         head = {"head.last_layer.weight_v": torch.zeros(4, 4)}
         students = under("module.backbone.", other) | under("module.", head)
-        return {"student": students, "teacher": under("backbone.", state) | head, "epoch": 800}
+        teachers = under("module.backbone.", state) | under("module.", head)
+        args = argparse.Namespace(arch="resnet50")
+        return {"student": students, "teacher": teachers, "args": args, "dino_loss": {"center": torch.zeros(1, 4)}}
     if release == "OBoW":
-        return {"network": state | fc, "meta": {"epoch": 1}}
+        return {"network": state | fc}
+    if release == "OBoW, student":
+        return {"epoch": 200, "network": as_obow(state), "meters": None}
+    if release == "OBoW, whole":
+        teacher = under("feature_extractor_teacher.", as_obow(other))
+        head = {"_alpha": torch.zeros(1), "bow_predictor.layers_w.0.0.weight": torch.zeros(4)}
+        return {"epoch": 200, "network": head | teacher | under("feature_extractor.", as_obow(state)), "meters": None}
     if release == "PixPro":
         projector = under("module.projector.", {"linear1.weight": torch.zeros(4, 4)})
-        return {"model": under("module.encoder_k.", other) | under("module.encoder.", state) | projector, "epoch": 400}
+        model = under("module.encoder_k.", other) | under("module.encoder.", state) | projector
+        return {"opt": argparse.Namespace(lr=1.0), "model": model, "epoch": 400}
     return state | fc if release == "torchvision" else state
 
 

@@ -142,7 +142,8 @@ def match_images(backbone: nn.Module, file: File, pruned: Collection[str]) -> tu
     """
     tensors, own = file.tensors, backbone.state_dict()
     found = _recognised(own, backbone, file)
-    there = found.there(tensors)
+    back = {found.naming.rename(name): name for name in (*own, *pruned)}
+    there = {back.get(name, name): source for name, source in found.there(tensors).items()}
     beside = {name: what_beside(name) for name in there if name not in own and what_beside(name)}
     values = _converted(backbone, {name: tensors[source] for name, source in there.items()}, file)
     values = {name: value for name, value in values.items() if name in own or not what_beside(name)}

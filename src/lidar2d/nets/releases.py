@@ -31,12 +31,19 @@ def mmdet3d_name(name: str) -> str:
     return re.sub(r"^conv(\d)\.", r"encoder_layers.encoder_layer\1.", spconv_name(name))
 
 
+def obow_name(name: str) -> str:
+    """Name a weight of a ResNet as OBoW's feature extractor does, whose blocks are numbered."""
+    name = re.sub(r"^layer(\d)\.", r"_feature_blocks.\1.", name)
+    return re.sub(r"^bn1\.", "_feature_blocks.0.bn.", re.sub(r"^conv1\.", "_feature_blocks.0.Conv.", name))
+
+
 # of those that fit equally many names the first counts
 NAMINGS = (
     Naming("", lambda name: name),
     Naming("HVDistill", lambda name: re.sub(r"^final\.", "final_1.", name)),
     Naming("spconv", spconv_name),
     Naming("MMDetection3D", mmdet3d_name),
+    Naming("OBoW", obow_name),
 )
 
 # beginnings of names that stand beside a network and are no part of it: what it was once trained with
