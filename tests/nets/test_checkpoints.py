@@ -58,6 +58,7 @@ def as_spconv(state: State) -> State:
 
 def unet_files(unet: State, resnet: State) -> dict[str, object]:
     images = under("encoder.", resnet) | {"decoder.0.weight": torch.zeros(64, 2048, 1, 1)}
+    images |= {"decoder_class_level.0.weight": torch.zeros(64, 2048, 1, 1)}
     other = {"final_class_level.kernel": torch.zeros(32, 64), "final_class_level.bias": torch.zeros(1, 64)}
     dense = {name: value for name, value in unet.items() if not name.startswith("final.")}
     branches = dense | {name.replace("final.", "final_1."): unet[name] for name in unet if name.startswith("final.")}
@@ -74,7 +75,12 @@ def unet_files(unet: State, resnet: State) -> dict[str, object]:
             "config": config,
             "optimizer": {"state": {0: {"momentum_buffer": torch.zeros(3)}}, "param_groups": [{"lr": 0.5}]},
         },
-        "HVDistill": {"model_points": branches, "model_images": images, "epoch": 50, "config": config},
+        "HVDistill": {
+            "model_points": branches,
+            "model_images": images,
+            "epoch": 50,
+            "config": config | {"cylindrical_coordinates": False},
+        },
         "of several devices": {"state_dict": under("module.", unet)},
         "DepthContrast": {"model": under("module.trunk.2.", unet)},
         "spconv": as_spconv(unet),
@@ -96,7 +102,7 @@ def unet_files(unet: State, resnet: State) -> dict[str, object]:
 )
 def test_a_minkunet_is_found_in_its_release(tmp_path, unet, resnet, release, place, beside, elsewhere):
     torch.save(unet_files(unet, resnet)[release], tmp_path / "file.pt")
-    net = MinkUNet(weights=str(tmp_path / "file.pt"))
+    net = MinkUNet(cylindrical=release != "HVDistill", weights=str(tmp_path / "file.pt"))
     counts = {name for name in unet if name.endswith("num_batches_tracked")}
     assert same(net, {name: value for name, value in unet.items() if name not in counts})
     loaded = net.loaded

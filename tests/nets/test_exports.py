@@ -64,6 +64,12 @@ def test_what_is_exported_comes_back_bit_by_bit(tmp_path, name):
     assert not again.loaded.beside
 
 
+def test_a_bias_is_a_vector_where_spconvs_layers_are_to_read_it():
+    net = MinkUNet()
+    assert export(net, form("spconv"))["final.bias"].shape == (64,)
+    assert export(net, form("slidr"))["model_points"]["final.bias"].shape == (1, 64)
+
+
 def test_what_the_voxels_were_travels_with_slidrs_form():
     config = export(MinkUNet(voxel_size=0.05, cylindrical=False), form("slidr"))["config"]
     assert config == {"voxel_size": 0.05, "cylindrical_coordinates": False}

@@ -34,7 +34,7 @@ FORMS = {
     "openpcdet": Form(VoxelNet, "model_state", "backbone_3d.", spconv_name, "spconv", whole=False),
     # MMDetection3D, `load_from`: it turns the kernels of a file without versions from spconv 1's layout to its own
     "mmdet3d": Form(VoxelNet, "state_dict", "middle_encoder.", mmdet3d_name, "spconv-1", whole=False),
-    # the same for its detectors of several sensors, CenterPoint among them
+    # the same for its detectors of several sensors; CenterPoint is configured there with an encoder of other blocks
     "mmdet3d-mvx": Form(VoxelNet, "state_dict", "pts_middle_encoder.", mmdet3d_name, "spconv-1", whole=False),
     # the downstream code of SLidR and its successors
     "slidr": Form(MinkUNet, "model_points", "", lambda name: name, "minkowski", whole=True),
@@ -70,8 +70,11 @@ def export(net: nn.Module, to: Form) -> dict[str, Any]:
     for name, value in plain_state(net).items():
         if to.whole or not name.startswith(head):
             value = value.detach().cpu()
-            laid = layouts.lay_out(value, sizes[name], to.layout) if name in sizes else value
-            state[to.prefix + to.rename(name)] = laid.contiguous()
+            if name in sizes:
+                value = layouts.lay_out(value, sizes[name], to.layout)
+            elif to.layout != "minkowski" and name.removesuffix("bias") + "kernel" in sizes:
+                value = value.flatten()  # MinkowskiEngine alone keeps a bias as (1, C_out)
+            state[to.prefix + to.rename(name)] = value.contiguous()
     if not to.wrapper:
         return state
     settings = net.settings() if isinstance(net, MinkUNet) and to.whole else {}
