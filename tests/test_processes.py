@@ -7,9 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from lidar2d import processes
+from lidar2d.frame import Batch, Frame, collate
+from lidar2d.nets.minkunet import MinkUNet
 from lidar2d.nets.norm import BatchNorm
 
 ROWS = (4, 3)  # of process 0 and of process 1
+FEW = {"none": (0, 0), "one": (0, 1), "one each": (1, 1), "all in one": (7, 0)}
 
 
 def rows() -> Tensor:
@@ -26,6 +29,25 @@ def norm() -> BatchNorm:
         layer.weight.copy_(torch.tensor([0.5, 1.0, 2.0, -1.0]))
         layer.bias.copy_(torch.tensor([0.1, 0.2, 0.3, 0.4]))
     return layer
+
+
+def clouds() -> list[Tensor]:
+    """One cloud a process; the second is empty."""
+    points = torch.rand(60, 4, generator=torch.Generator().manual_seed(2)).double() * 6 - 3
+    return [points, points[:0]]
+
+
+def batch(*frames: Tensor) -> Batch:
+    none = torch.zeros(0, 3, 1, 1), torch.zeros(0, 3, 3), torch.zeros(0, 4, 4)
+    return collate([Frame(points, *none, token=str(index)) for index, points in enumerate(frames)])
+
+
+def trained(*frames: Tensor) -> dict[str, Tensor]:
+    """Gradients, and statistics of norms, of a step on some clouds."""
+    torch.manual_seed(0)
+    net = MinkUNet(4, 4, (4,) * 8).double()
+    net(batch(*frames)).square().sum().backward()
+    return {key: p.grad for key, p in net.named_parameters()} | dict(net.named_buffers())
 
 
 def work(rank: int, folder: str) -> None:
@@ -59,6 +81,14 @@ def work(rank: int, folder: str) -> None:
     out |= {"normal": y.detach(), "norm_gradient": x.grad, "norm_weight": layer.weight.grad}
     out |= {f"norm.{key}": value for key, value in layer.state_dict().items()}
     out["norm_half"] = norm().float()(rows().split(ROWS)[rank].bfloat16())
+    for name, counts in FEW.items():
+        x = rows()[: sum(counts)].split(counts)[rank].requires_grad_()
+        layer = norm()
+        y = layer(x)
+        (y * weights()[0, : sum(counts)].split(counts)[rank]).sum().backward()
+        out |= {f"{name}.normal": y.detach(), f"{name}.gradient": x.grad, f"{name}.to_weight": layer.weight.grad}
+        out |= {f"{name}.{key}": value for key, value in layer.state_dict().items()}
+    out |= {f"net.{key}": value for key, value in trained(clouds()[rank]).items()}
     torch.save(out, f"{folder}/{rank}.pt")
     torch.distributed.destroy_process_group()
 
@@ -119,6 +149,30 @@ def test_batch_norm_of_two_processes_is_that_of_one(both):
         assert out["norm_half"].dtype == torch.bfloat16
     half = torch.cat([out["norm_half"] for out in both]).double()
     torch.testing.assert_close(half, y.detach(), atol=0.05, rtol=0.02)
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_batch_norm_of_few_points_in_two_processes_is_that_of_one(both, name):
+    count = sum(FEW[name])
+    x = rows()[:count].requires_grad_()
+    reference = norm()
+    y = reference(x)
+    (y * weights()[0, :count]).sum().backward()
+    equal(torch.cat([out[f"{name}.normal"] for out in both]), y.detach())
+    equal(torch.cat([out[f"{name}.gradient"] for out in both]), x.grad)
+    equal(both[0][f"{name}.to_weight"] + both[1][f"{name}.to_weight"], reference.weight.grad)
+    for out in both:
+        for key, value in reference.state_dict().items():
+            equal(out[f"{name}.{key}"], value)
+
+
+def test_a_process_with_an_empty_cloud_trains_along(both):
+    for key, value in trained(*clouds()).items():
+        parts = [out[f"net.{key}"] for out in both]
+        if "running" in key or "tracked" in key:
+            torch.testing.assert_close(parts, [value, value], atol=1e-9, rtol=1e-9)
+        else:
+            torch.testing.assert_close(parts[0] + parts[1], value, atol=1e-9, rtol=1e-9)
 
 
 def test_alone_everything_is_plain():
