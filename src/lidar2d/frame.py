@@ -12,7 +12,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from lidar2d.errors import UsageError
+from lidar2d.errors import DataError, UsageError
 
 _T = TypeVar("_T")
 
@@ -150,10 +150,17 @@ def collate(frames: Sequence[Frame], seeds: Sequence[int] | None = None) -> Batc
 
     Raises:
         ValueError: if there is no frame.
+        DataError: if a point has NaN or infinite values, which no network can read.
         UsageError: if the images differ in size.
     """
     if not frames:
         raise ValueError("collate needs at least one frame")
+    for frame in frames:
+        if bad := int((~frame.points.isfinite()).any(1).sum()):
+            raise DataError(
+                f"frame {frame.token}: {bad} of {len(frame.points)} points have NaN or infinite values; "
+                "its reader must leave such points out"
+            )
     sizes = {tuple(f.images.shape[-2:]) for f in frames if len(f.images)}
     if len(sizes) > 1:
         raise UsageError(f"images of one batch differ in size: {sorted(sizes)}; set --data.image_size [H,W]")

@@ -4,8 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from lidar2d import cli
+from lidar2d.data.augment import Augment
+from lidar2d.data.module import TrainingFrames
+from lidar2d.errors import DataError
+from lidar2d.frame import Frame
 
 
 def truncate(tree):
@@ -93,3 +98,23 @@ def test_check_lists_every_bad_file_once(kitti_tree, capsys):
     said = capsys.readouterr()
     text = (said.out + said.err).replace("\n", "")
     assert all(path.name in text for path in paths)
+
+
+class Careless:
+    """Somebody's own reader, which lets NaN through."""
+
+    tokens = ("tidy", "careless")
+
+    def __getitem__(self, index):
+        points = torch.zeros(10, 4)
+        points[:index] = torch.nan
+        none = torch.zeros(0, 3, 1, 1), torch.zeros(0, 3, 3), torch.zeros(0, 4, 4)
+        return Frame(points, *none, token=self.tokens[index])
+
+
+def test_points_that_a_reader_should_have_left_out_are_handed_over_as_an_error():
+    frames = TrainingFrames(Careless(), 0, Augment(), None, None, "skip")
+    assert len(frames[[(0, 0)]]) == 1
+    fault = frames[[(0, 0), (0, 1)]]
+    assert isinstance(fault, DataError)
+    assert str(fault).startswith("frame careless: 1 of 10 points")

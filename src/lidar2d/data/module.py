@@ -202,8 +202,9 @@ class TrainingFrames(Dataset[Batch | DataError]):
         """Read, augment and pack the frames of one batch.
 
         Returns:
-            The batch; or, at a bad file or when every frame of a batch that skips them is bad, the error. It is
-            handed over, not raised, because an exception would leave a worker process as a page of traceback.
+            The batch; or the error, at a bad file, at points that no network can read, or when every frame of a batch
+            that skips them is bad. It is handed over, not raised, because an exception would leave a worker process as
+            a page of traceback.
         """
         frames, seeds, faults = [], [], []
         for epoch, index in keys:
@@ -217,7 +218,10 @@ class TrainingFrames(Dataset[Batch | DataError]):
                 faults.append(str(fault))
         if not frames:
             return DataError(f"every frame of a batch is bad; the first: {faults[0]}")
-        return replace(collate(frames, seeds), skipped=len(faults))
+        try:
+            return replace(collate(frames, seeds), skipped=len(faults))
+        except DataError as fault:
+            return fault
 
     def _frame(self, index: int, rng: np.random.Generator) -> Frame:
         frame = self.source[index]
