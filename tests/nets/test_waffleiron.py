@@ -5,7 +5,17 @@ import torch
 from torch import Tensor
 
 from lidar2d.frame import Batch, Frame, collate
-from lidar2d.nets.waffleiron import CELLS, LOW, Embedding, View, WaffleIron, choose_tokens, nearest
+from lidar2d.nets.waffleiron import (
+    CELLS,
+    LOW,
+    Embedding,
+    View,
+    WaffleIron,
+    _by_distances,
+    _by_tree,
+    choose_tokens,
+    nearest,
+)
 
 
 def sweep(count: int, seed: int = 0) -> Tensor:
@@ -75,6 +85,12 @@ def test_the_nearest_equal_a_loop_over_all_pairs():
         others.sort(key=lambda other: float((points[other] - points[row]).norm()))
         wanted = (others + [row] * 7)[:7]
         assert found[row].tolist() == wanted
+
+
+def test_a_gpus_way_to_the_nearest_finds_those_of_the_tree():
+    points = torch.cat([sweep(300), sweep(50, 1) * 0.1 + 1000])[:, :3]
+    found = [(points[near(points, points, 5)] - points[:, None]).norm(dim=2) for near in (_by_distances, _by_tree)]
+    torch.testing.assert_close(*found, atol=1e-6, rtol=0)
 
 
 def test_points_on_one_another_are_neighbours_and_not_themselves():
