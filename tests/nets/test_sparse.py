@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lidar2d.errors import UsageError
 from lidar2d.nets.sparse import (
     ConvOnto,
     Grid,
@@ -412,8 +413,11 @@ def test_cylindrical_positions_are_rounded_as_in_the_published_code():
 
 
 def test_points_that_no_voxel_can_hold_are_refused():
-    for bad in (math.nan, math.inf, 1e6):
-        with pytest.raises(ValueError, match="finite"):
-            voxelise(torch.tensor([[0.0, bad, 0.0]]), torch.tensor([0]), (0.1, 0.1, 0.1))
-    with pytest.raises(ValueError, match="512 frames"):
+    said = {math.nan: r"\(0, nan, 0\), in frame 1", -math.inf: "-inf.*not finite", 1e6: r"1e\+06.*too far"}
+    for bad in said:
+        with pytest.raises(UsageError, match=said[bad]):
+            voxelise(torch.tensor([[0.0, 0, 0], [0.0, bad, 0.0]]), torch.tensor([0, 1]), (0.1, 0.1, 0.1))
+    with pytest.raises(UsageError, match="512 frames, not 513"):
         voxelise(torch.zeros(1, 3), torch.tensor([512]), (0.1, 0.1, 0.1))
+    with pytest.raises(ValueError, match="within"):
+        voxelise(torch.zeros(1, 3), torch.tensor([0]), (0.1, 0.1, 0.1), (0, 1, 1))

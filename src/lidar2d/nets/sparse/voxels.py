@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lidar2d.errors import UsageError
 from lidar2d.nets.sparse.grid import Grid
 from lidar2d.nets.sparse.kernel import Triple
 from lidar2d.nets.sparse.keys import FRAMES, LIMIT, pack
@@ -42,7 +43,11 @@ class Voxels:
 
 
 def cylindrical(xyz: Tensor) -> Tensor:
-    """Return rho in metres, phi in degrees in (-180, 180], z in metres for points (N, 3)."""
+    """Return rho in metres, phi in degrees from -180 to 180, z in metres for points (N, 3).
+
+    Phi jumps behind the sensor, and is not closed there, as published: at x < 0 it is 180 for y = 0 and -180 for
+    y = -0.0, as ``atan2`` has it.
+    """
     # rounded as in the published code, or points on a border would fall into another voxel than there
     x, y, z = xyz.unbind(1)
     return torch.stack([torch.sqrt(x**2 + y**2), torch.atan2(y, x) * 180 / math.pi, z], dim=1)
@@ -58,16 +63,31 @@ def voxelise(positions: Tensor, frame: Tensor, size: tuple[float, float, float],
         shape: number of voxels along each axis, from the origin on; None where there is no border.
 
     Raises:
-        ValueError: if a position is not finite, lies more than ``LIMIT`` voxels from the origin, or beyond the border.
+        UsageError: if a position is not finite or lies ``LIMIT`` voxels or more from the origin, or if there are too
+            many frames.
+        ValueError: if a position lies beyond the border.
     """
     place = (positions / positions.new_tensor(size)).floor()
-    if not bool((place.abs() < LIMIT).all()):  # also false for NaN
-        raise ValueError(f"positions must be finite and within {LIMIT} voxels of {size} from the origin")
+    within = (place.abs() < LIMIT).all(1)  # also false for NaN
+    if not bool(within.all()):
+        raise _out_of_reach(positions[~within][0].tolist(), int(frame[~within][0]), size)
     if shape is not None and not bool(((place >= 0) & (place < place.new_tensor(shape))).all()):
         raise ValueError(f"positions must be within {shape} voxels of {size} from the origin on")
     if len(frame) and int(frame.max()) >= FRAMES:
-        raise ValueError(f"a batch holds at most {FRAMES} frames")
+        raise UsageError(
+            f"a batch on voxels holds at most {FRAMES} frames, not {int(frame.max()) + 1}; lower --data.batch_size"
+        )
     keys, inverse = torch.unique(pack(torch.cat([frame[:, None], place.long()], dim=1)), return_inverse=True)
     order = torch.arange(len(positions), device=positions.device)
     first = torch.full_like(keys, len(positions)).scatter_reduce(0, inverse, order, "amin")
     return Voxels(Grid(keys, shape=shape), inverse, first)
+
+
+def _out_of_reach(position: list[float], frame: int, size: tuple[float, float, float]) -> UsageError:
+    at = f"a point at ({', '.join(f'{number:g}' for number in position)}), in frame {frame} of the batch (from 0),"
+    if not all(map(math.isfinite, position)):
+        return UsageError(f"{at} is not finite\n`lidar2d check` looks for bad input")
+    return UsageError(
+        f"{at} is too far off for voxels of {size}\ntheir grid ends {LIMIT} voxels from its origin: "
+        "leave such points out, or make voxels larger (--method.points.voxel_size)"
+    )
