@@ -1,16 +1,20 @@
 """Every backend that is importable gives the numbers of the plain path; one that is not says what to do."""
 
 import importlib.util
+from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lidar2d.errors import UsageError
-from lidar2d.nets.sparse import Grid, Kernel, named
+from lidar2d.frame import Batch, Frame, collate
+from lidar2d.nets.minkunet import MinkUNet, MinkUNet34C
+from lidar2d.nets.sparse import Backend, Grid, Kernel, named
 from lidar2d.nets.sparse.backends.torch import Plain, TorchBackend
 from lidar2d.nets.sparse.grid import KernelMap
 from lidar2d.nets.sparse.keys import pack
+from lidar2d.nets.voxelnet import VoxelNet
 
 HAS_SPCONV = importlib.util.find_spec("spconv") is not None
 HAS_MINKOWSKI = importlib.util.find_spec("MinkowskiEngine") is not None
@@ -29,8 +33,11 @@ def maps(geometry: Kernel) -> list[KernelMap]:
     generator = torch.Generator().manual_seed(0)
     places = torch.cartesian_prod(torch.arange(2), *(torch.arange(-4, 4),) * 3)
     grid = Grid(pack(places[torch.rand(len(places), generator=generator) < 0.4]).sort().values)
-    there = grid.onto(grid, geometry) if geometry.is_symmetric else grid.coarser(geometry)[1]
-    return [there, there.turned]
+    if geometry.is_symmetric:
+        found = [grid.onto(grid, geometry)]
+    else:
+        found = [grid.coarser(geometry, spread)[1] for spread in (False, True)]
+    return [pairs for there in found for pairs in (there, there.turned)]
 
 
 def tensors(pairs: KernelMap, dtype: torch.dtype) -> list[Tensor]:
@@ -84,8 +91,8 @@ def test_what_spconv_is_handed_gives_the_same_values(geometry):
 def test_spconv_agrees_in_value_and_gradients_on_a_gpu(geometry):
     for pairs in maps(geometry):
         tensor = [t.cuda() for t in tensors(pairs, torch.float32)]
-        grid = Grid(pairs.of.keys.cuda())
-        there = grid.onto(grid, geometry) if geometry.is_symmetric else grid.coarser(geometry)[1]
+        of = Grid(pairs.of.keys.cuda(), pairs.of.stride)
+        there = of.onto(of if pairs.onto is pairs.of else Grid(pairs.onto.keys.cuda(), pairs.onto.stride), geometry)
         moved = there.turned if pairs.is_turned else there
         wanted = [tensor[0].requires_grad_(), tensor[1].requires_grad_()]
         results = []
@@ -95,6 +102,90 @@ def test_spconv_agrees_in_value_and_gradients_on_a_gpu(geometry):
         for other in results[1:]:
             for got, expected in zip(results[0], other, strict=True):
                 torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
+
+
+class SpconvOnCpu:
+    """What the spconv backend does, where it is refused: right with one thread, and forward only."""
+
+    def convolve(self, features: Tensor, kernel: Tensor, pairs: KernelMap) -> Tensor:
+        from lidar2d.nets.sparse.backends.spconv import convolve
+
+        return convolve(features, kernel, pairs)
+
+
+def sweep() -> Batch:
+    """Two frames: ground and walls, as far as every network sees."""
+    generator = torch.Generator().manual_seed(0)
+    frames = []
+    for count in (600, 300):
+        points = (torch.rand(count, 4, generator=generator) - torch.tensor([0.5, 0.5, 0.5, 0])) * 24
+        points[: count // 2, 2] = -1.7
+        points[count // 2 :, 0] = points[count // 2 :, 0].sign() * 12
+        points[:, 2] /= 6
+        points[:, 3] /= 24
+        frames.append(Frame(points, torch.zeros(0, 3, 1, 1), torch.zeros(0, 3, 3), torch.zeros(0, 4, 4)))
+    return collate(frames)
+
+
+def settled(make: Callable[[], MinkUNet | VoxelNet], batch: Batch) -> MinkUNet | VoxelNet:
+    """A network with random weights, whose norms remember about what they see, in evaluation mode."""
+    torch.manual_seed(0)
+    net = make()
+    norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm1d)]
+    for norm in norms:
+        nn.init.uniform_(norm.weight, 0.5, 1.5)
+        nn.init.normal_(norm.bias, std=0.2)
+        norm.momentum = 1.0
+    with torch.no_grad():
+        net(batch)
+        for norm in norms:
+            norm.running_var *= torch.empty_like(norm.running_var).uniform_(0.5, 2)
+    return net.eval()
+
+
+def compare(make: Callable[[], MinkUNet | VoxelNet], backend: Backend, device: str = "cpu") -> None:
+    """Features of another backend are those of the plain path, to 1e-4."""
+    batch = sweep().to(device)
+    net = settled(lambda: make().to(device), batch)
+    results = []
+    with torch.no_grad():
+        for net.backend in (backend, TorchBackend(Plain())):
+            results.append(net(batch))
+    assert results[1].abs().max() > 0.1
+    assert results[1].std(0).median() > 0.02
+    torch.testing.assert_close(*results, atol=1e-4, rtol=0)
+
+
+@pytest.mark.skipif(not HAS_MINKOWSKI, reason="MinkowskiEngine is not built here")
+@pytest.mark.parametrize("make", [MinkUNet, MinkUNet34C])
+def test_a_whole_network_agrees_with_minkowski_engine(make):
+    compare(make, named("minkowski"))
+
+
+@pytest.mark.skipif(not HAS_MINKOWSKI, reason="MinkowskiEngine is not built here")
+def test_voxelnet_is_refused_with_minkowski_engine():
+    with pytest.raises(UsageError, match=r"no Kernel\(.*padding=\(1, 1, 0\)\); use --method.points.backend torch"):
+        VoxelNet(backend="minkowski")(sweep())
+
+
+@pytest.mark.skipif(not HAS_SPCONV, reason="spconv is not installed here")
+@pytest.mark.parametrize("make", [MinkUNet, MinkUNet34C, VoxelNet])
+def test_a_whole_network_agrees_with_what_spconv_is_handed(make):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # with more, spconv's CPU build is wrong
+    try:
+        compare(make, SpconvOnCpu())
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["torch", "spconv"])
+@pytest.mark.parametrize("make", [MinkUNet, MinkUNet34C, VoxelNet])
+def test_a_whole_network_agrees_on_a_gpu(make, name):
+    if name == "spconv" and not HAS_SPCONV:
+        pytest.skip("spconv is not installed here")
+    compare(make, named(name), "cuda")
 
 
 @pytest.mark.skipif(HAS_SPCONV, reason="spconv is installed here")
