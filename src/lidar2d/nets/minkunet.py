@@ -46,12 +46,12 @@ class BasicBlock(nn.Module):
     def forward(self, x: SparseTensor) -> SparseTensor:
         """Convolve twice and add the input."""
         inner = self.conv1(x)
-        inner = self.conv2(inner.replace(F.relu(self.norm1(inner.features))))
+        inner = self.conv2(_activate(self.norm1, inner))
         short = x.features
         if self.downsample is not None:
             conv, norm = self.downsample
             short = norm(conv(x).features)
-        return x.replace(F.relu(short + self.norm2(inner.features)))
+        return x.replace(F.relu_(self.norm2(inner.features).add_(short)))
 
 
 class MinkUNet(PointEncoder):
@@ -188,7 +188,7 @@ class MinkUNet34C(MinkUNet):
 
 
 def _activate(norm: PointNorm, x: SparseTensor) -> SparseTensor:
-    return x.replace(F.relu(norm(x.features)))
+    return x.replace(F.relu_(norm(x.features)))
 
 
 def _beside(x: SparseTensor, skip: SparseTensor) -> SparseTensor:

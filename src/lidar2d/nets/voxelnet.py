@@ -105,7 +105,7 @@ class _Block(nn.Sequential):
     def forward(self, x: SparseTensor) -> SparseTensor:
         conv, norm = self
         x = conv(x)
-        return x.replace(F.relu(norm(x.features)))
+        return x.replace(F.relu_(norm(x.features)))
 
 
 def _stage(channels: int, out: int, down: Kernel) -> nn.Sequential:

@@ -29,16 +29,19 @@ class Path(Protocol):
 
 
 class Plain:
-    """All rows are gathered at once and summed in a fixed order, so every run is the same, on a GPU too."""
+    """Rows are gathered and multiplied place by place, and their products summed in a fixed order.
+
+    So every run is the same, on a GPU too. Rows gathered all at once would be the largest tensors of a step.
+    """
 
     def product(self, features: Tensor, kernel: Tensor, pairs: KernelMap) -> Tensor:
         """Gather, multiply and sum."""
         bags = pairs.prepared(_bags)
-        rows = features.index_select(0, pairs.source)
-        products = features.new_empty(len(rows), kernel.shape[2])
+        products = features.new_empty(len(pairs.source), kernel.shape[2])
         for place, (begin, end) in enumerate(bags.places):
             if begin < end:
-                torch.mm(rows[begin:end], kernel[place], out=products[begin:end])
+                rows = features.index_select(0, pairs.source[begin:end])
+                torch.mm(rows, kernel[place], out=products[begin:end])
         # sums of up to 125 terms are kept in float32 when the features are shorter
         wide = products.float() if features.dtype in (torch.float16, torch.bfloat16) else products
         out = F.embedding_bag(bags.order, wide, bags.starts, mode="sum", include_last_offset=True)
@@ -51,13 +54,14 @@ class Plain:
     def to_kernel(self, features: Tensor, gradient: Tensor, pairs: KernelMap) -> Tensor:
         """Gather both and multiply."""
         bags = pairs.prepared(_bags)
-        left, right = features.index_select(0, pairs.source), gradient.index_select(0, pairs.target)
         out = features.new_zeros(len(pairs.counts), features.shape[1], gradient.shape[1])
         for place, (begin, end) in enumerate(bags.places):
             if place == pairs.centre:
                 torch.mm(features.T, gradient, out=out[place])
             elif begin < end:
-                torch.mm(left[begin:end].T, right[begin:end], out=out[place])
+                left = features.index_select(0, pairs.source[begin:end])
+                right = gradient.index_select(0, pairs.target[begin:end])
+                torch.mm(left.T, right, out=out[place])
         return out
 
 
