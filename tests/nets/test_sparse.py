@@ -2,11 +2,12 @@
 
 import itertools
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from lidar2d.errors import UsageError
 from lidar2d.nets.sparse import (
@@ -270,31 +271,111 @@ def test_strided_convolutions_equal_conv3d_and_its_transpose():
     agree(up, back.features, volume[frame, :, c + 6, b + 6, a + 6], low)
 
 
-def test_gradients_pass_gradcheck():
-    voxels = grid(random_voxels(extent=1, frames=1, share=0.7))
-    features = torch.randn(len(voxels), 2, dtype=torch.float64, requires_grad=True)
-    for layer in (SubmanifoldConv(2, 2).double(), StridedConv(2, 2).double(), PointwiseConv(2, 2, bias=True).double()):
-        kernel = layer.kernel.detach().clone().requires_grad_()
+WIDE = Kernel.centred(3, 2)
+FLAT = Kernel((3, 3, 3), (2, 2, 2), (1, 1, 1), (1, 1, 0))  # not centred
+KINDS: dict[str, Callable[[int, int], nn.Module]] = {
+    "submanifold": lambda i, o: SubmanifoldConv(i, o, bias=True),
+    "submanifold, dilated": lambda i, o: SubmanifoldConv(i, o, (3, 5, 1), (2, 1, 1)),
+    "strided": lambda i, o: StridedConv(i, o, bias=True),
+    "strided, overlapping": lambda i, o: StridedConv(i, o, WIDE),
+    "strided, spread": lambda i, o: StridedConv(i, o, WIDE, spread=True),
+    "strided, spread, not centred": lambda i, o: StridedConv(i, o, FLAT, spread=True),
+    "inverse": lambda i, o: InverseConv(i, o, bias=True),
+    "inverse, overlapping": lambda i, o: InverseConv(i, o, WIDE),
+    "inverse, spread": lambda i, o: InverseConv(i, o, FLAT, spread=True),
+    "onto": lambda i, o: ConvOnto(i, o, Kernel.centred(3), bias=True),
+    "onto, strided": lambda i, o: ConvOnto(i, o, FLAT),
+    "pointwise": lambda i, o: PointwiseConv(i, o, bias=True),
+}
 
-        def apply(features: Tensor, kernel: Tensor, layer: torch.nn.Module = layer) -> Tensor:
-            out = torch.func.functional_call(layer, {"kernel": kernel}, (SparseTensor(features, voxels),))
-            return out.features
 
-        assert torch.autograd.gradcheck(apply, (features, kernel))
+class Setting:
+    """A layer, the voxels that it reads and those that it writes."""
+
+    def __init__(self, kind: str, channels: int, out: int, extent: int, frames: int = 2) -> None:
+        torch.manual_seed(0)
+        self.layer = KINDS[kind](channels, out)
+        self.geometry = Kernel.centred(1) if kind == "pointwise" else self.layer.geometry
+        fine = grid(random_voxels(extent=extent, frames=frames))
+        self.of = self.onto = fine
+        self.extra = []
+        if isinstance(self.layer, StridedConv):
+            self.onto, _ = fine.coarser(self.geometry, self.layer.spread)
+        if isinstance(self.layer, InverseConv):
+            self.of, _ = fine.coarser(self.geometry, self.layer.spread)
+            self.extra = [fine]
+        if isinstance(self.layer, ConvOnto):
+            other = random_voxels(7, frames, extent) * torch.tensor([1, *self.geometry.stride])
+            self.onto = Grid(pack(other).sort().values, self.geometry.stride)
+            self.extra = [self.onto]
+        self.features = torch.randn(len(self.of), channels)
+
+    def __call__(self, features: Tensor, parameters: dict[str, Tensor]) -> Tensor:
+        out = torch.func.functional_call(self.layer, parameters, (SparseTensor(features, self.of), *self.extra))
+        assert places(out.grid) == places(self.onto)
+        return out.features
+
+    def per_voxel(self, features: Tensor, kernel: Tensor) -> Tensor:
+        x = SparseTensor(features, self.of)
+        if isinstance(self.layer, InverseConv):
+            return naive_back(x, self.onto, kernel, self.geometry)
+        return naive_onto(x, places(self.onto), kernel, self.geometry)
+
+    def dense(self, features: Tensor, kernel: Tensor) -> Tensor:
+        """By conv3d at every place of a volume, wherever the stride would go; what is wanted is then picked."""
+        geometry, back = self.geometry, isinstance(self.layer, InverseConv)
+        first, last = torch.cat([self.of.coordinates, self.onto.coordinates])[:, 1:].aminmax(dim=0)
+        room = 1 + max(max(map(abs, axis)) for axis in geometry.places())
+        size = (last - first + 1 + 2 * room).tolist()
+        frames = int(self.of.coordinates[:, 0].max()) + 1
+        begin = torch.tensor(geometry.padding)
+
+        def at(voxels: Grid, shift: Tensor | int) -> tuple[Tensor, ...]:
+            a, b, c = (voxels.coordinates[:, 1:] - first + room - shift).unbind(1)
+            return voxels.coordinates[:, 0], c, b, a
+
+        volume = features.new_zeros(frames, *size[::-1], features.shape[1])
+        volume = volume.index_put(at(self.of, begin if back else 0), features).permute(0, 4, 1, 2, 3)
+        weights = kernel.view(*geometry.size[::-1], *kernel.shape[-2:])
+        dilation = geometry.dilation[::-1]
+        if back:
+            found = F.conv_transpose3d(volume, weights.permute(3, 4, 0, 1, 2), dilation=dilation)
+        else:
+            found = F.conv3d(volume, weights.permute(4, 3, 0, 1, 2), dilation=dilation)
+        frame, c, b, a = at(self.onto, 0 if back else begin)
+        return found[frame, :, c, b, a]
 
 
-def test_single_precision_is_exact_to_1e_6_and_gradients_to_1e_5():
-    x = random_input(16)
-    layer = SubmanifoldConv(16, 8).double()
-    expected = layer(x).features
-    wanted = torch.autograd.grad(expected.sum(), [x.features, layer.kernel])
-    x = x.replace(x.features.detach().float().requires_grad_())
-    layer = layer.float()
-    got = layer(x).features
-    scale = expected.abs().max()
-    assert (got.double() - expected).abs().max() / scale < 1e-6
-    for a, b in zip(torch.autograd.grad(got.sum(), [x.features, layer.kernel]), wanted, strict=True):
-        assert (a.double() - b).abs().max() / b.abs().max() < 1e-5
+@pytest.mark.parametrize("reference", ["per_voxel", "dense"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_single_precision_is_exact_to_1e_6_and_gradients_to_1e_5(kind, reference):
+    setting = Setting(kind, 8, 6, extent=3)
+    parameters = dict(setting.layer.named_parameters())
+    x = setting.features.requires_grad_()
+    got = setting(x, parameters)
+    wide = {key: value.detach().double().requires_grad_() for key, value in parameters.items()}
+    y = x.detach().double().requires_grad_()
+    expected = getattr(setting, reference)(y, wide["kernel"].view(-1, 8, 6)) + wide.get("bias", 0)
+    assert (got.double() - expected).abs().max() < 1e-6 * expected.abs().max()
+    seed = torch.randn(got.shape)
+    found = torch.autograd.grad(got, [x, *parameters.values()], seed)
+    wanted = torch.autograd.grad(expected, [y, *wide.values()], seed.double())
+    for a, b in zip(found, wanted, strict=True):
+        assert a.dtype == torch.float32
+        assert (a.double() - b).abs().max() < 1e-5 * b.abs().max()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_pass_gradcheck(kind):
+    setting = Setting(kind, 2, 2, extent=1, frames=1)
+    assert len(setting.of) > 3
+    names = [name for name, _ in setting.layer.named_parameters()]
+    inputs = [value.detach().double().requires_grad_() for value in (setting.features, *setting.layer.parameters())]
+
+    def apply(features: Tensor, *parameters: Tensor) -> Tensor:
+        return setting(features, dict(zip(names, parameters, strict=True)))
+
+    assert torch.autograd.gradcheck(apply, inputs)
 
 
 @pytest.mark.parametrize("width", [2, 3])
