@@ -141,8 +141,7 @@ class MinkUNet(PointEncoder):
             (self.voxel_size, second, self.voxel_size),
         )
         x = SparseTensor(voxels.of_first(intensity) * self.intensity_scale, voxels.grid, self.backend)
-        features = voxels.to_points(self._unet(x).features)
-        return features if rows is None else features[rows]
+        return voxels.to_points(self._unet(x).features, rows)
 
     def _unet(self, x: SparseTensor) -> SparseTensor:
         one = _activate(self.bn0, self.conv0p1s1(x))

@@ -96,6 +96,7 @@ class WaffleIron(PointEncoder):
         layers = zip(self.waffleiron["spatial_mix"], self.waffleiron["channel_mix"], strict=True)  # type: ignore[call-overload]
         for depth, (smooth, mix) in enumerate(layers):
             tokens = mix(smooth(tokens, views[depth % len(views)]), frame)
+        # by index_select throughout: several threads sum the gradient of an index in any order
         if rows is not None:
             tokens = tokens.index_select(0, spread[rows])
         found: Tensor = self.classif(tokens)
@@ -179,7 +180,8 @@ class Embedding(nn.Module):
         """Return tokens (N, width) for inputs (N, C) and neighbours (N, K), rows of the inputs."""
         inputs = self.norm(inputs)
         count, around = near.shape
-        apart = (inputs[near] - inputs[:, None]).flatten(0, 1)
+        # not inputs[near], whose gradient several threads sum in any order
+        apart = (F.embedding(near, inputs) - inputs[:, None]).flatten(0, 1)
         conv2 = self.conv2
         hidden = F.relu(conv2["2"](conv2["1"](conv2["0"](apart))))
         strongest = conv2["4"](hidden).unflatten(0, (count, around)).amax(1)

@@ -37,9 +37,9 @@ class Voxels:
         sums = values.new_zeros(len(self.first), values.shape[1]).index_add(0, inverse, values)
         return sums / count[:, None]
 
-    def to_points(self, features: Tensor) -> Tensor:
-        """Return for every point the feature of its voxel: (M, C) gives (N, C)."""
-        return features.index_select(0, self.inverse)
+    def to_points(self, features: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Return for every point, or for those at ``rows``, the feature of its voxel: (M, C) gives (N, C)."""
+        return features.index_select(0, self.inverse if rows is None else self.inverse[rows])
 
 
 def cylindrical(xyz: Tensor) -> Tensor:
