@@ -260,7 +260,12 @@ def choose_tokens(xyz: Tensor, frame: Tensor, size: float) -> tuple[Tensor, Tens
     if size:
         index = frame[:, None].expand(-1, 3)
         low = xyz.new_zeros(len(counts), 3).scatter_reduce(0, index, xyz, "amin", include_self=False)
-        kept = voxelise(xyz - low[frame], frame, (size, size, size)).first.sort().values
+        cubes = ((xyz - low[frame]) / size).floor()
+        # what lies beyond the views, however far, is gathered in cubes next to them
+        before = ((xyz.new_tensor(LOW) - low) / size).floor().clamp_min(0)
+        most = (xyz.new_tensor(HIGH) - xyz.new_tensor(LOW)) / size + 2
+        cubes = torch.minimum((cubes - before[frame]).clamp_min(-2), most)
+        kept = voxelise(cubes + 0.5, frame, (1.0, 1.0, 1.0)).first.sort().values
     inside = ((xyz[kept] > xyz.new_tensor(LOW)) & (xyz[kept] < xyz.new_tensor(HIGH))).all(1)
     beyond = torch.ones_like(counts, dtype=torch.bool).index_fill(0, frame[kept[inside]], False)
     kept = kept[inside | beyond[frame[kept]]]
