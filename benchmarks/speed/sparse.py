@@ -4,7 +4,9 @@
 
 Without a sweep, one of the synthetic town. A sweep is a file of float32 rows, x y z intensity first (nuScenes has 5
 columns, KITTI 4). Milliseconds, the best of several; layers and networks forward and backward. Each library's own layer
-is timed, after it has found its neighbours. On a CPU spconv runs with one thread: with more its results are wrong.
+is timed, after it has found its neighbours; a training step of MinkUNet34C finds them anew: of one sweep on a CPU, of
+four on a GPU, there in float32, with tf32, and under autocast to bfloat16. On a CPU spconv has one thread: with more
+its results are wrong.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lidar2d.data.card import load_card
 from lidar2d.data.source import open_source
@@ -66,6 +68,7 @@ def main() -> None:
         "voxelise": best(lambda: voxelise(xyz, frame, VOXEL), device, 20),
         "kernel map": {f"{size}x{size}x{size}": best(kernel_map(size), device) for size in (3, 5)},
         "3x3x3 layer": {str(channels): layer(grid, channels, device, given.threads) for channels in CHANNELS},
+        "MinkUNet34C step": steps(batch, device, given.threads),
         "network": networks(batch, device),
     }
     print(table(result))
@@ -91,7 +94,7 @@ def layer(grid: Grid, channels: int, device: torch.device, threads: int) -> dict
     times: dict[str, float] = {}
     expected: list[Tensor] = []
     for name, make in (("lidar2d", ours), ("spconv", spconv), ("MinkowskiEngine", minkowski)):
-        if name != "lidar2d" and importlib.util.find_spec("spconv.pytorch" if name == "spconv" else name) is None:
+        if name != "lidar2d" and not installed(name):
             continue
         torch.set_num_threads(1 if name == "spconv" and device.type == "cpu" else threads)
         step = make(grid, features, kernel, gradient)
@@ -162,6 +165,89 @@ def minkowski(grid: Grid, features: Tensor, kernel: Tensor, gradient: Tensor) ->
     return step
 
 
+def steps(batch: Batch, device: torch.device, threads: int) -> dict[str, dict[str, float]]:
+    """Time a training step of MinkUNet34C of each library's own layers, and check that their features agree."""
+    batch = batch if device.type == "cpu" else several(batch, 4)
+    times: dict[str, dict[str, float]] = {}
+    for precision in ("float32",) if device.type == "cpu" else ("float32", "tf32", "bfloat16"):
+        torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+        if installed("spconv") and device.type == "cuda":
+            spconv_constants().SPCONV_ALLOW_TF32 = precision == "tf32"
+        torch.manual_seed(0)
+        net = MinkUNet34C(cylindrical=False).to(device)
+        nets: dict[str, nn.Module] = {"lidar2d": net}
+        if installed("spconv"):
+            nets["spconv"] = spconv_unet(net, device)
+        if installed("MinkowskiEngine"):
+            nets["MinkowskiEngine"] = minkowski_unet(net, device)
+        times[precision] = {}
+        wanted = features_of(net, batch)
+        for name, each in nets.items():  # all of them before any is trained: they share their norms
+            torch.set_num_threads(1 if name == "spconv" and device.type == "cpu" else threads)
+            off = float((features_of(each, batch) - wanted).abs().max() / wanted.abs().max())
+            if off > (1e-4 if precision == "float32" else 1e-2):
+                raise SystemExit(f"{name}'s MinkUNet34C does not agree with lidar2d's: off by {off:.1e}")
+        for name, each in nets.items():
+            torch.set_num_threads(1 if name == "spconv" and device.type == "cpu" else threads)
+            times[precision][name] = best(step_of(each, batch, precision), device, 3)
+        torch.set_num_threads(threads)
+    return times
+
+
+@torch.no_grad()
+def features_of(net: nn.Module, batch: Batch) -> Tensor:
+    found: Tensor = net.eval()(batch)
+    net.train()
+    return found
+
+
+def step_of(net: nn.Module, batch: Batch, precision: str) -> Callable[[], object]:
+    kind = batch.points.device.type
+
+    def step() -> None:
+        net.zero_grad(set_to_none=True)
+        with torch.autocast(kind, torch.bfloat16, enabled=precision == "bfloat16"):
+            features = net(batch)
+        features.float().square().mean().backward()
+
+    return step
+
+
+def several(batch: Batch, count: int) -> Batch:
+    """Lay a sweep beside itself, each turned a little further."""
+    points = []
+    for index in range(count):
+        turn = torch.tensor(0.3 * index)
+        matrix = torch.tensor([[turn.cos(), -turn.sin()], [turn.sin(), turn.cos()]], device=batch.points.device)
+        points.append(torch.cat([batch.points[:, :2] @ matrix.T, batch.points[:, 2:]], dim=1).cpu())
+    none = torch.zeros(0, 3, 1, 1), torch.zeros(0, 3, 3), torch.zeros(0, 4, 4)
+    frames = [Frame(cloud, *none, token=str(index)) for index, cloud in enumerate(points)]
+    return collate(frames).to(batch.points.device)
+
+
+def installed(library: str) -> bool:
+    return importlib.util.find_spec(library) is not None
+
+
+def spconv_constants() -> Any:
+    from spconv import constants
+
+    return constants
+
+
+def spconv_unet(net: MinkUNet34C, device: torch.device) -> nn.Module:
+    from spconv_unet import SpconvUNet
+
+    return SpconvUNet(net, native=device.type == "cpu").to(device)
+
+
+def minkowski_unet(net: MinkUNet34C, device: torch.device) -> nn.Module:
+    """MinkowskiEngine's products and its own neighbours, by the backend of that name."""
+    found = MinkUNet34C(cylindrical=False, backend="minkowski").to(device)
+    found.load_state_dict(net.state_dict())
+    return found
+
+
 def networks(batch: Batch, device: torch.device) -> dict[str, float]:
     times = {}
     for net in (RangeView(), MinkUNet(cylindrical=False), MinkUNet34C(cylindrical=False), VoxelNet()):
@@ -192,11 +278,17 @@ def table(result: dict[str, Any]) -> str:
     ]
     lines += [f"kernel map {size:13s}{spent:10.2f} ms" for size, spent in result["kernel map"].items()]
     for channels, times in result["3x3x3 layer"].items():
-        own = times["lidar2d"]
-        others = [f"{name} {spent:.2f} ({own / spent:.2f} of it)" for name, spent in times.items() if name != "lidar2d"]
-        lines.append(f"3x3x3, {channels:>3s} channels{own:18.2f} ms   {'   '.join(others)}")
+        lines.append(f"3x3x3, {channels:>3s} channels{times['lidar2d']:18.2f} ms   {beside(times)}")
+    for precision, times in result["MinkUNet34C step"].items():
+        lines.append(f"MinkUNet34C step, {precision:17s}{times['lidar2d']:10.1f} ms   {beside(times)}")
     lines += [f"{name:34s}{spent:10.1f} ms" for name, spent in result["network"].items()]
     return "\n".join(lines)
+
+
+def beside(times: dict[str, float]) -> str:
+    own = times["lidar2d"]
+    others = [f"{name} {spent:.2f} ({own / spent:.2f} of it)" for name, spent in times.items() if name != "lidar2d"]
+    return "   ".join(others)
 
 
 if __name__ == "__main__":

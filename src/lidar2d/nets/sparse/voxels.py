@@ -68,9 +68,10 @@ def voxelise(positions: Tensor, frame: Tensor, size: tuple[float, float, float],
         ValueError: if a position lies beyond the border.
     """
     place = (positions / positions.new_tensor(size)).floor()
-    within = (place.abs() < LIMIT).all(1)  # also false for NaN
+    within = place.abs() < LIMIT  # also false for NaN
     if not bool(within.all()):
-        raise _out_of_reach(positions[~within][0].tolist(), int(frame[~within][0]), size)
+        row = int((~within).any(1).nonzero()[0])
+        raise _out_of_reach(positions[row].tolist(), int(frame[row]), size)
     if shape is not None and not bool(((place >= 0) & (place < place.new_tensor(shape))).all()):
         raise ValueError(f"positions must be within {shape} voxels of {size} from the origin on")
     if len(frame) and int(frame.max()) >= FRAMES:
