@@ -37,10 +37,7 @@ POINTS: dict[str, Callable[[], PointEncoder]] = {
 IMAGES = (
     "resnet50",
     "resnet18",
-    "vit_small_patch16_224",
-    "vit_base_patch16_224",
-    "vit_small_patch8_224",
-    "vit_base_patch8_224",
+    *(f"vit_{size}_patch{patch}_224.dino" for size in ("small", "base") for patch in (16, 8)),
     *(
         f"vit_{size}_patch14_{kind}"
         for size, kind in itertools.product(("small", "base", "large"), ("dinov2", "reg4_dinov2"))
