@@ -1,4 +1,4 @@
-"""Contrastive losses over pairs, with negatives from every process."""
+"""Contrastive losses over pairs, with candidates from every process."""
 
 from __future__ import annotations
 
@@ -25,3 +25,21 @@ def info_nce(anchors: Tensor, positives: Tensor, temperature: float) -> Tensor:
     # n anchors, m candidates, c channels
     logits = torch.einsum("nc,mc->nm", anchors, everyone) / temperature
     return mean_over_processes(nn.functional.cross_entropy(logits, target, reduction="none"))
+
+
+def weak_contrast(anchors: Tensor, candidates: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """Find, for each anchor, any candidate of its own label among the candidates of all processes.
+
+    L = mean_i -log( Σ_{j: y_j = y_i} exp(<k_i, q_j> / τ) / Σ_j exp(<k_i, q_j> / τ) ), OLIVINE's (arXiv 2405.14271): one
+    good candidate is enough, where the supervised contrast of Khosla et al. wants all of them.
+
+    Args:
+        anchors: (M, C) unit rows k.
+        candidates: (M, C) unit rows q, in the same order.
+        labels: (M,) y; each anchor has at least its own candidate.
+        temperature: τ.
+    """
+    logits = torch.einsum("nc,mc->nm", anchors, gather(candidates)) / temperature
+    own = gather(labels)[None] == labels[:, None]
+    positive = logits.masked_fill(~own, -torch.inf).logsumexp(1)
+    return mean_over_processes(logits.logsumexp(1) - positive)
