@@ -1,4 +1,4 @@
-"""How densely the points of a batch lie around the sensor: OLIVINE's odds at which pairs are drawn (arXiv 2405.14271)."""
+"""How densely points lie around the sensor, and the odds at which OLIVINE draws pairs (arXiv 2405.14271)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def density(rings: Tensor) -> Tensor:
     width = (1.06 * spread.sqrt() * max(1, len(everyone)) ** -0.2).clamp_min(1e-6)
     apart = (places[:, None] - places[None]) / width
     at = (torch.exp(-0.5 * apart.square()) * share).sum(1) / (width * math.sqrt(2 * math.pi))
-    return at[torch.searchsorted(values, rings)]
+    found: Tensor = at[torch.searchsorted(values, rings)]
+    return found
 
 
 def pair_odds(rings: Tensor, labels: Tensor) -> Tensor:

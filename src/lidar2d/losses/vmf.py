@@ -1,5 +1,4 @@
-"""The von Mises-Fisher distribution on the unit sphere: its normaliser for any dimension and concentration, and a
-running estimate of one distribution for each class.
+"""The von Mises-Fisher distribution on the unit sphere, and a running estimate of one for each class.
 
 Notation: d channels, mean direction μ, concentration κ; density C_d(κ) exp(κ <μ, z>), with
 C_d(κ) = κ^(d/2-1) / ((2π)^(d/2) I_(d/2-1)(κ)).
@@ -113,7 +112,7 @@ class VonMisesFisher(nn.Module):
 
         Labels below zero name no class; classes without a vector stay as they are.
         """
-        rows, labels = vectors[labels >= 0].float(), labels[labels >= 0]
+        rows, labels = vectors[labels >= 0].to(self.mean), labels[labels >= 0]
         count = torch.bincount(labels, minlength=len(self.mean)).to(rows)
         sums = torch.zeros_like(self.mean).index_add_(0, labels, rows)
         if self.legacy:
@@ -123,9 +122,9 @@ class VonMisesFisher(nn.Module):
             return
         total = sum_over_processes(torch.cat([sums, count[:, None]], dim=1))
         sums, count = total[:, :-1], total[:, -1]
-        share = self.rate * (count > 0)
+        share = self.rate * (count > 0).to(self.mean)
         self.mean.lerp_(sums / count.clamp_min(1)[:, None], share[:, None])
-        self.weight.lerp_(torch.ones_like(self.weight), share.double())
+        self.weight.lerp_(torch.ones_like(self.weight), share.to(self.weight))
 
     def parameters_of_classes(self) -> tuple[Tensor, Tensor]:
         """Return μ (K, d) and κ (K,); both zero for a class that was never seen."""
