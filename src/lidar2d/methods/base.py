@@ -15,8 +15,11 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from lidar2d.errors import DataError, SettingError, UsageError, within
 from lidar2d.frame import Batch, Pairs
+from lidar2d.geometry import ZBuffer, pairs
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
 from lidar2d.processes import sum_over_processes
+
+_BLIND = 20  # steps without a pair after which something must be wrong
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,26 @@ class Stage:
         return 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, progress))))
 
 
+@dataclass(frozen=True)
+class Pairing:
+    """Which points are brought together with which pixels.
+
+    Args:
+        min_depth: metres; nearer points are not paired. 1 in the published recipes.
+        zbuffer: leave points out that are hidden behind nearer ones; None pairs them, as the published code does.
+    """
+
+    min_depth: float = 1.0
+    zbuffer: ZBuffer | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning."""
+        within(0, min_depth=self.min_depth)
+
+
+PAIRING = Pairing()
+
+
 class Method(LightningModule, ABC):
     """A way to teach ``points`` from ``images``, or ``images`` from ``points``.
 
@@ -94,6 +117,7 @@ class Method(LightningModule, ABC):
     """
 
     student: ClassVar[Literal["points", "images"]]
+    pairing = PAIRING
 
     def __init__(self, points: PointEncoder, images: ImageEncoder) -> None:
         super().__init__()
@@ -105,6 +129,8 @@ class Method(LightningModule, ABC):
         self.images = images
         self.stage = ""
         self._steps = (0, 1)  # of the stage in all, and of one epoch
+        self._paired: Tensor | None = None  # pairs of the current step, over all processes
+        self._blind = 0  # steps without a pair since the last one that had some
 
     @abstractmethod
     def stages(self) -> dict[str, Stage]:
@@ -127,6 +153,12 @@ class Method(LightningModule, ABC):
             module.requires_grad_(True)
         self.train(self.training)
 
+    def paired(self, batch: Batch) -> Pairs:
+        """Find the pairs of a batch; training logs how many there are."""
+        found = pairs(batch, self.pairing.min_depth, self.pairing.zbuffer)
+        self._paired = sum_over_processes(torch.tensor(float(len(found)), device=batch.points.device))
+        return found
+
     def finish(self) -> None:
         """Leave the current stage after its last step, before its weights are kept: updates go into the weights."""
         self.images.merge()
@@ -145,8 +177,12 @@ class Method(LightningModule, ABC):
 
         Raises:
             UsageError: if the loss is not a finite number.
+            DataError: if no point has been seen in an image for many steps.
         """
+        self._paired = None
         parts = self.losses(batch)
+        if self._paired is not None:
+            self._watch_pairs(int(self._paired), batch)
         total = torch.stack(list(parts.values())).sum()
         if not torch.isfinite(total):
             named = ", ".join(f"{name} {value.item():g}" for name, value in parts.items())
@@ -165,6 +201,15 @@ class Method(LightningModule, ABC):
         )
         return total
 
+    def _watch_pairs(self, count: int, batch: Batch) -> None:
+        self._blind = 0 if count else self._blind + 1
+        if self._blind == _BLIND:
+            raise DataError(
+                f"no point was visible in an image for {_BLIND} steps, lastly of {', '.join(batch.tokens)}; the "
+                "calibration or the clouds are wrong\n`lidar2d view` shows what the networks see"
+            )
+        self.log("pairs", float(count), on_step=True, on_epoch=False, batch_size=len(batch))
+
     def configure_optimizers(self) -> Any:
         """Build the current stage's optimiser and its schedule, stepped once an optimiser step."""
         stage = self.stages()[self.stage]
@@ -172,16 +217,3 @@ class Method(LightningModule, ABC):
         optimizer = stage.build_optimizer([p for p in self.parameters() if p.requires_grad])
         schedule = LambdaLR(optimizer, lambda step: stage.rate(step, total, per_epoch))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-def require_pairs(found: Pairs, batch: Batch) -> None:
-    """Stop when no process has a point that is seen in an image.
-
-    Raises:
-        DataError: naming the frames.
-    """
-    if sum_over_processes(torch.tensor(float(len(found)))) == 0:
-        raise DataError(
-            f"no point of {', '.join(batch.tokens)} is visible in an image; the calibration or the clouds are wrong\n"
-            "`lidar2d view` shows what the networks see"
-        )

@@ -16,11 +16,10 @@ from torch import Tensor, nn
 from lidar2d.data.photometric import distort_share
 from lidar2d.errors import SettingError, UsageError, within
 from lidar2d.frame import Batch, Pairs
-from lidar2d.geometry import ZBuffer, pairs
 from lidar2d.losses.codes import Codes
 from lidar2d.losses.distill import Distance, Standardise, distance
 from lidar2d.losses.sampling import sample
-from lidar2d.methods.base import Method, Stage, require_pairs
+from lidar2d.methods.base import PAIRING, Method, Pairing, Stage
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder, read
 from lidar2d.processes import gather, mean_over_processes
 
@@ -50,8 +49,7 @@ class Collab(Method):
             less than 1 gives some of the gain in bad weather back for what the teacher could do on clear days
             (weight-space ensembling, arXiv 2109.01903).
         matches: pairs sampled over the global batch; all of them where there are fewer.
-        min_depth: metres; nearer points are not paired.
-        zbuffer: leave hidden points out; None pairs them.
+        pairing: which points are brought together with which pixels.
     """
 
     student: ClassVar[Literal["points", "images"]] = "images"
@@ -73,11 +71,10 @@ class Collab(Method):
         strength: float = 1.0,
         blend: float = 1.0,
         matches: int = 32768,
-        min_depth: float = 1.0,
-        zbuffer: ZBuffer | None = None,
+        pairing: Pairing = PAIRING,
     ) -> None:
         super().__init__(points, images)
-        within(0, codes=codes, preserve=preserve, min_depth=min_depth)
+        within(0, codes=codes, preserve=preserve)
         within(1, survey=survey, matches=matches)
         within(0, 1, whiten=whiten, balance=balance, distorted=distorted, blend=blend)
         within(0, 10, strength=strength)
@@ -93,8 +90,7 @@ class Collab(Method):
         self.strength = strength
         self.blend = blend
         self.matches = matches
-        self.min_depth = min_depth
-        self.zbuffer = zbuffer
+        self.pairing = pairing
         self.teacher = copy.deepcopy(images)
         self.head = nn.Linear(points.channels, codes or images.channels)
         self.standardise = Standardise(images.channels)
@@ -159,8 +155,7 @@ class Collab(Method):
         return out if self.codes is None else self.codes.expected(out)
 
     def _pairs(self, batch: Batch) -> Pairs:
-        found = pairs(batch, self.min_depth, self.zbuffer)
-        require_pairs(found, batch)
+        found = self.paired(batch)
         return found[sample(batch.view_frame[found.view], batch.seeds, self.matches)]
 
     def _is_clear(self, batch: Batch) -> Tensor:

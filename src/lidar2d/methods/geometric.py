@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from lidar2d.data.descriptors import GROUND_CHANNELS, LOOSE_CHANNELS, SOLID_CHANNELS, describe
 from lidar2d.errors import within
 from lidar2d.frame import Batch
-from lidar2d.geometry import ZBuffer, pairs
 from lidar2d.losses.codebook import Codebook
 from lidar2d.losses.sampling import sample
-from lidar2d.methods.base import Method, Stage, require_pairs
+from lidar2d.methods.base import PAIRING, Method, Pairing, Stage
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder, read
 from lidar2d.processes import mean_over_processes, sum_over_processes
 
@@ -86,8 +85,7 @@ class Geometric(Method):
         rows_per_frame: of each kind that a frame gives to them.
         matches: point-pixel pairs that a step learns from, over the global batch.
         seed: of k-means.
-        min_depth: metres; nearer points are not paired.
-        zbuffer: leave hidden points out.
+        pairing: which points are brought together with which pixels.
     """
 
     student: ClassVar[Literal["points", "images"]] = "images"
@@ -105,12 +103,11 @@ class Geometric(Method):
         rows_per_frame: int = 40,
         matches: int = 16384,
         seed: int = 0,
-        min_depth: float = 1.0,
-        zbuffer: ZBuffer | None = None,
+        pairing: Pairing = PAIRING,
     ) -> None:
         super().__init__(points, images)
         within(1, codes=codes, rows=rows, rows_per_frame=rows_per_frame, matches=matches)
-        within(0, seed=seed, regress=regress, min_depth=min_depth)
+        within(0, seed=seed, regress=regress)
         within(0, 1, balance=balance)
         self.measure = measure
         self.sort = sort
@@ -119,8 +116,7 @@ class Geometric(Method):
         self.seed = seed
         self.rows_per_frame = rows_per_frame
         self.matches = matches
-        self.min_depth = min_depth
-        self.zbuffer = zbuffer
+        self.pairing = pairing
         channels = (SOLID_CHANNELS, GROUND_CHANNELS, LOOSE_CHANNELS)
         self.books = nn.ModuleList(Codebook(c, k, rows) for c, k in zip(channels, codes, strict=True))
         self.regressors = nn.ModuleList(nn.Linear(images.channels, c) for c in channels)
@@ -148,8 +144,7 @@ class Geometric(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the losses of the current stage."""
-        found = pairs(batch, self.min_depth, self.zbuffer)
-        require_pairs(found, batch)
+        found = self.paired(batch)
         with torch.autocast(batch.points.device.type, enabled=False):
             targets = Targets.of(batch)
             if self.training and self.stage == "measure":

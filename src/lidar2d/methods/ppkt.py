@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from torch import Tensor
 
-import torch
-from torch import Tensor, nn
-from torch.nn.functional import normalize
-
-from lidar2d.errors import within
 from lidar2d.frame import Batch
-from lidar2d.geometry import ZBuffer, pairs
-from lidar2d.losses.contrast import info_nce
-from lidar2d.losses.sampling import sample
-from lidar2d.methods.base import Method, Stage, require_pairs
-from lidar2d.nets.encoder import ImageEncoder, PointEncoder, read
+from lidar2d.methods.base import PAIRING, Pairing, Stage
+from lidar2d.methods.family import ImageToPoint
+from lidar2d.nets.encoder import ImageEncoder, PointEncoder
 
 
-class PPKT(Method):
-    """Each sampled point finds its own pixel among all sampled pixels, in a shared space of ``dim`` channels.
-
-    Args:
-        points: the student.
-        images: the teacher; frozen.
-        pretrain: the one stage.
-        dim: channels of the shared space.
-        temperature: τ of the contrast.
-        matches: pairs sampled over the global batch; all of them where there are fewer.
-        min_depth: metres; nearer points are not paired.
-        zbuffer: leave hidden points out; None pairs them, as the published code does.
-    """
-
-    student: ClassVar[Literal["points", "images"]] = "points"
+class PPKT(ImageToPoint):
+    """Each sampled point finds its own pixel among all sampled pixels; arguments as in :class:`ImageToPoint`."""
 
     def __init__(
         self,
@@ -41,37 +21,14 @@ class PPKT(Method):
         dim: int = 64,
         temperature: float = 0.07,
         matches: int = 4096,
-        min_depth: float = 1.0,
-        zbuffer: ZBuffer | None = None,
+        pairing: Pairing = PAIRING,
+        align_corners: bool = True,
     ) -> None:
-        super().__init__(points, images)
-        within(1, dim=dim)
-        within(2, matches=matches)  # a pair is told from others
-        within(1e-3, temperature=temperature)
-        within(0, min_depth=min_depth)
-        self.pretrain = pretrain
-        self.temperature = temperature
-        self.matches = matches
-        self.min_depth = min_depth
-        self.zbuffer = zbuffer
-        self.point_head = nn.Linear(points.channels, dim)
-        self.image_head = nn.Linear(images.channels, dim)  # 1x1: larger kernels leak context (SLidR)
-
-    def stages(self) -> dict[str, Stage]:
-        """Return the one stage."""
-        return {"pretrain": self.pretrain}
-
-    def trained(self) -> list[nn.Module]:
-        """Return the 3D network and both heads."""
-        return [self.points, self.point_head, self.image_head]
+        super().__init__(points, images, pretrain, dim, temperature, matches, pairing, align_corners)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Contrast the sampled points with their pixels, eq. (1)."""
-        found = pairs(batch, self.min_depth, self.zbuffer)
-        require_pairs(found, batch)
-        found = found[sample(batch.view_frame[found.view], batch.seeds, self.matches)]
-        with torch.no_grad():
-            pixel_features = read(self.images(batch.images), found, batch.image_size)
-        anchors = normalize(self.point_head(self.points(batch, found.point)).float(), dim=-1)
-        positives = normalize(self.image_head(pixel_features).float(), dim=-1)
-        return {"contrast": info_nce(anchors, positives, self.temperature)}
+        """Contrast the sampled points with their pixels."""
+        found = self.paired(batch)
+        found = found[self.draw(found, batch)]
+        maps = self.teach(batch)
+        return {"contrast": self.point_contrast(self.points(batch, found.point), maps, found, batch)}

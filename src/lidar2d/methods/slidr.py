@@ -1,0 +1,33 @@
+"""SLidR: a 3D network learns from a frozen image network by contrast of superpixels (arXiv 2203.16258)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from lidar2d.frame import Batch
+from lidar2d.methods.base import PAIRING, Pairing, Stage
+from lidar2d.methods.family import ImageToPoint
+from lidar2d.nets.encoder import ImageEncoder, PointEncoder
+
+
+class SLidR(ImageToPoint):
+    """Each superpixel's points find the superpixel's pixels; arguments as in :class:`ImageToPoint`."""
+
+    def __init__(
+        self,
+        points: PointEncoder,
+        images: ImageEncoder,
+        pretrain: Stage,
+        dim: int = 64,
+        temperature: float = 0.07,
+        pairing: Pairing = PAIRING,
+        align_corners: bool = True,
+    ) -> None:
+        # all pairs count
+        super().__init__(points, images, pretrain, dim, temperature, 2**62, pairing, align_corners)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Contrast the superpixels."""
+        found = self.paired(batch)
+        features = self.points(batch)[found.point]
+        return {"contrast": self.superpixel_contrast(features, self.teach(batch), found, batch)}
