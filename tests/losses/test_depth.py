@@ -3,15 +3,7 @@ import math
 import pytest
 import torch
 
-from lidar2d.losses.depth import DepthBins, depth_loss
-
-
-def test_hvdistills_bins_by_hand():
-    bins = DepthBins()
-    assert bins.count == 118
-    depth = torch.tensor([0.0, 0.99, 1.0, 1.49, 1.5, 59.49, 59.99, 60.0, 80.0])
-    assert bins.of(depth).tolist() == [-1, -1, 0, 0, 1, 116, 117, -1, -1]
-    assert bins.starts(depth)[[0, 1, 117]].tolist() == [1.0, 1.5, 59.5]
+from lidar2d.losses.depth import depth_loss
 
 
 def test_the_loss_equals_its_slow_twin():

@@ -10,10 +10,17 @@ from torch import Tensor
 from lidar2d.data.augment import crop_resize, flip_image, flip_points, rotate, scale
 from lidar2d.frame import Batch, Frame, collate
 from lidar2d.geometry import project
-from lidar2d.losses.depth import DepthBins
-from lidar2d.nets.bev import CameraHeads, Ground, GroundPoints, camera_vector, frustum_cells, lift
+from lidar2d.nets.bev import CameraHeads, DepthBins, Ground, GroundPoints, camera_vector, frustum_cells, lift
 
 BINS = DepthBins(1.0, 12.0, 1.0)
+
+
+def test_hvdistills_bins_by_hand():
+    bins = DepthBins()
+    assert bins.count == 118
+    depth = torch.tensor([0.0, 0.99, 1.0, 1.49, 1.5, 59.49, 59.99, 60.0, 80.0])
+    assert bins.of(depth).tolist() == [-1, -1, 0, 0, 1, 116, 117, -1, -1]
+    assert bins.starts(depth)[[0, 1, 117]].tolist() == [1.0, 1.5, 59.5]
 
 
 def scene(seed: int = 0, views: int = 2, points: int = 200) -> Frame:

@@ -2,42 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from lidar2d.processes import mean_over_processes
-
-
-@dataclass(frozen=True)
-class DepthBins:
-    """Bins of equal width.
-
-    Args:
-        nearest: metres, where the first bin begins.
-        farthest: metres, where the last bin ends.
-        width: metres.
-    """
-
-    nearest: float = 1.0
-    farthest: float = 60.0
-    width: float = 0.5
-
-    @property
-    def count(self) -> int:
-        """Number of bins; 118 of HVDistill's."""
-        return round((self.farthest - self.nearest) / self.width)
-
-    def of(self, depth: Tensor) -> Tensor:
-        """Return the bin of each depth, metres; -1 outside."""
-        place = ((depth - self.nearest) / self.width).floor().long()
-        return torch.where((place >= 0) & (place < self.count), place, -1)
-
-    def starts(self, like: Tensor) -> Tensor:
-        """Return where each bin begins (D,), metres."""
-        return self.nearest + self.width * torch.arange(self.count, device=like.device, dtype=like.dtype)
 
 
 def depth_loss(odds: Tensor, bins: Tensor) -> Tensor:

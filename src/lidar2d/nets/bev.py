@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from lidar2d.frame import Batch
 from lidar2d.geometry import unproject
-from lidar2d.losses.depth import DepthBins
 from lidar2d.nets.norm import BatchNorm
 from lidar2d.nets.sparse import Kernel, SparseTensor, StridedConv, voxelise
 
@@ -46,6 +45,38 @@ class Ground:
         inside = ((place >= 0) & (place < self.across)).all(-1) & (xyz[..., 2] >= self.low) & (xyz[..., 2] < self.high)
         index = (frame * self.across + place[..., 0]) * self.across + place[..., 1]
         return torch.where(inside, index, -1)
+
+
+@dataclass(frozen=True)
+class DepthBins:
+    """Bins of equal width.
+
+    Args:
+        nearest: metres, where the first bin begins.
+        farthest: metres, where the last bin ends.
+        width: metres.
+    """
+
+    nearest: float = 1.0
+    farthest: float = 60.0
+    width: float = 0.5
+
+    @property
+    def count(self) -> int:
+        """Number of bins; 118 of HVDistill's."""
+        return round((self.farthest - self.nearest) / self.width)
+
+    def of(self, depth: Tensor) -> Tensor:
+        """Return the bin of each depth, metres; -1 outside."""
+        place = ((depth - self.nearest) / self.width).floor().long()
+        return torch.where((place >= 0) & (place < self.count), place, -1)
+
+    def starts(self, like: Tensor) -> Tensor:
+        """Return where each bin begins (D,), metres."""
+        return self.nearest + self.width * torch.arange(self.count, device=like.device, dtype=like.dtype)
+
+
+GROUND, BINS = Ground(), DepthBins()
 
 
 def frustum_cells(batch: Batch, ground: Ground, bins: DepthBins, size: tuple[int, int]) -> Tensor:
