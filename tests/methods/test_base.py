@@ -1,9 +1,11 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from lidar2d.errors import UsageError
+from lidar2d.errors import DataError, UsageError
+from lidar2d.geometry import pairs
 from lidar2d.methods.base import Stage
 from lidar2d.methods.photometric import Photometric
 
@@ -56,3 +58,21 @@ def test_a_method_that_does_not_say_what_it_teaches_is_refused(encoders):
 
     with pytest.raises(UsageError, match="Silent does not say what it teaches: add student"):
         Silent(*encoders, tune=Stage(steps=1))
+
+
+def test_pairs_are_counted_and_a_calibration_that_never_shows_a_point_is_told(encoders, batch):
+    method = Photometric(*encoders, tune=Stage(steps=1))
+    logged = {}
+    method.log = lambda name, value, **_: logged.__setitem__(name, value)
+    method.log_dict = lambda *_, **__: None
+    away = replace(batch, points=batch.points + torch.tensor([0.0, 0, 1000, 0]))
+    method.losses = lambda given: {"none": torch.zeros(()) * len(method.paired(given))}
+    method.training_step(batch, 0)
+    assert logged["pairs"] == len(pairs(batch)) > 0
+    for step in range(19):
+        method.training_step(away, step)
+        assert logged["pairs"] == 0
+    with pytest.raises(DataError, match="20 steps.*frame-0"):
+        method.training_step(away, 19)
+    method.training_step(batch, 20)
+    method.training_step(away, 21)  # counted anew

@@ -6,7 +6,6 @@ import torch
 from pair_loops import slow_pairs
 
 from lidar2d.data.photometric import distort_share
-from lidar2d.errors import DataError
 from lidar2d.geometry import pairs
 from lidar2d.methods.base import Stage
 from lidar2d.methods.collab import Collab
@@ -160,11 +159,3 @@ def test_frozen_networks_stay_in_evaluation_mode(collab):
     assert collab.images.training
     assert not collab.teacher.training
     assert not collab.points.training
-
-
-def test_no_visible_point_is_an_error_that_names_the_frames(collab, batch):
-    collab.begin("align", 1)
-    behind = batch.points.clone()
-    behind[:, 2] += 1000
-    with pytest.raises(DataError, match="frame-0"):
-        collab.losses(replace(batch, points=behind))

@@ -5,7 +5,6 @@ import torch
 from pair_loops import slow_pairs
 
 from lidar2d.data.descriptors import describe
-from lidar2d.errors import DataError
 from lidar2d.methods.base import Stage
 from lidar2d.methods.geometric import Geometric, Targets
 
@@ -41,7 +40,7 @@ def seen(geometric, batch):
 
 def thinned(monkeypatch):
     """Let the method see every 17th pair, as the slow twins do; describing point by point takes its time."""
-    import lidar2d.methods.geometric as module
+    import lidar2d.methods.base as module
 
     true_pairs = module.pairs
     monkeypatch.setattr(module, "pairs", lambda *given: (lambda p: p[torch.arange(0, len(p), 17)])(true_pairs(*given)))
@@ -138,11 +137,3 @@ def test_each_stage_gives_all_its_weights_a_gradient(geometric, batch):
         assert trained == {name for name, p in geometric.named_parameters() if p.grad is not None}
         assert any(name.startswith("images.") for name in trained)
         assert any(name.startswith("classifier.") for name in trained) == (stage == "sort")
-
-
-def test_no_visible_point_is_an_error_that_names_the_frames(geometric, batch):
-    geometric.begin("measure", 1)
-    away = batch.points.clone()
-    away[:, 2] += 1000
-    with pytest.raises(DataError, match="frame-0"):
-        geometric.losses(replace(batch, points=away))

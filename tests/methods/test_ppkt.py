@@ -21,8 +21,8 @@ def test_loss_of_all_pairs_equals_its_slow_twin(ppkt, batch):
     with torch.no_grad():
         found = pairs(batch)
         k = normalize(ppkt.point_head(ppkt.points(batch)), dim=1)[found.point].double()
-        maps = ppkt.image_head(ppkt.images(batch.images).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        q = normalize(read(maps, found, (32, 48)), dim=1).double()
+        maps = ppkt.image_head.project(ppkt.images(batch.images).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        q = normalize(read(maps, found, (32, 48), align_corners=True), dim=1).double()
         terms = [-torch.log(torch.exp(k[n] @ q[n] / 0.07) / torch.exp(q @ k[n] / 0.07).sum()) for n in range(len(k))]
     assert loss.item() == pytest.approx(torch.stack(terms).mean().item(), rel=1e-4)
 
