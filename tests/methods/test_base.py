@@ -72,7 +72,7 @@ def test_pairs_are_counted_and_a_calibration_that_never_shows_a_point_is_told(en
     for step in range(19):
         method.training_step(away, step)
         assert logged["pairs"] == 0
-    with pytest.raises(DataError, match="20 steps.*frame-0"):
+    with pytest.raises(DataError, match=r"20 steps.*frame-0"):
         method.training_step(away, 19)
     method.training_step(batch, 20)
     method.training_step(away, 21)  # counted anew
