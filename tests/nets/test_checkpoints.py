@@ -378,3 +378,15 @@ def test_what_is_matched_is_not_yet_changed(tmp_path, resnet):
     assert torch.equal(backbone.conv1.weight, before)
     assert torch.equal(values["conv1.weight"], resnet["conv1.weight"])
     assert "conv1.weight" in loaded.used
+
+
+@pytest.mark.parametrize("release", ["SLidR", "HVDistill", "OLIVINE"])
+def test_a_network_without_its_last_layer_leaves_the_files_out(tmp_path, unet, resnet, release):
+    torch.save(unet_files(unet, resnet)[release], tmp_path / "file.pt")
+    net = MinkUNet(channels=None, weights=str(tmp_path / "file.pt"))
+    assert net.channels == 32
+    assert not any(name.startswith("final") for name in net.state_dict())
+    assert same(
+        net, {name: value for name, value in unet.items() if name in net.state_dict() and "tracked" not in name}
+    )
+    assert {"the last layer, which this network is without"} <= set(net.loaded.beside.values())

@@ -19,7 +19,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lidar2d.errors import UsageError
-from lidar2d.nets.releases import Found, flatten, is_count, recognise, what_beside
+from lidar2d.nets.releases import NAMINGS, Found, flatten, is_count, recognise, what_beside
 from lidar2d.nets.sparse import layouts
 from lidar2d.nets.sparse.kernel import Triple
 from lidar2d.nets.weights import read_file, refuse
@@ -118,12 +118,21 @@ def match_points(
             faults.append(f"missing {name}")
     there = found.there(tensors)
     left = {name: source for name, source in there.items() if source not in found.names.values()}
-    faults += [f"no place for {source}" for name, source in left.items() if not what_beside(name)]
+    headless = not any(name.startswith(head) for name in own)
+    what = {name: what_beside(name) or (_LAST if headless and _is_head(name, head) else "") for name in left}
+    faults += [f"no place for {left[name]}" for name in left if not what[name]]
     refuse(faults, str(file.path))
     _check_settings(file, settings)
     used = {name: source for name, source in found.names.items() if name in values}
-    beside = {source: what_beside(name) for name, source in left.items()}
+    beside = {source: what[name] for name, source in left.items()}
     return values, _loaded(file, found, own, used, beside, kept)
+
+
+_LAST = "the last layer, which this network is without"
+
+
+def _is_head(name: str, head: str) -> bool:
+    return any(name.startswith(naming.rename(head)) for naming in NAMINGS)
 
 
 def match_images(backbone: nn.Module, file: File, pruned: Collection[str]) -> tuple[dict[str, Tensor], Loaded]:

@@ -60,7 +60,7 @@ class MinkUNet(PointEncoder):
     A voxel's input is the intensity of its first point, as in the published code.
 
     Args:
-        channels: of the features that come out.
+        channels: of the features that come out; None leaves the last layer out.
         stem: channels of the first convolution.
         planes: channels of the eight groups of blocks, four on the way down and four on the way up.
         layers: blocks in each of the eight groups.
@@ -78,7 +78,7 @@ class MinkUNet(PointEncoder):
 
     def __init__(
         self,
-        channels: int = 64,
+        channels: int | None = 64,
         stem: int = 16,
         planes: tuple[int, int, int, int, int, int, int, int] = (16, 24, 32, 48, 48, 32, 32, 32),
         layers: tuple[int, int, int, int, int, int, int, int] = (1, 1, 1, 1, 1, 1, 1, 1),
@@ -96,7 +96,7 @@ class MinkUNet(PointEncoder):
         within(0, 1, bn_momentum=bn_momentum)
         if stem_width % 2 == 0:
             raise SettingError("stem_width", stem_width, "it must be odd")
-        self.channels = channels
+        self.channels = channels or planes[7]
         self.voxel_size, self.cylindrical = voxel_size, cylindrical
         self.intensity_scale = intensity_scale
         self.backend = sparse.named(backend)
@@ -123,7 +123,7 @@ class MinkUNet(PointEncoder):
         self.block7 = blocks(6, planes[6] + planes[0])
         self.convtr7p2s2, self.bntr7 = InverseConv(planes[6], planes[7]), norm(planes[7])
         self.block8 = blocks(7, planes[7] + stem)
-        self.final = PointwiseConv(planes[7], channels, bias=True)
+        self.final = PointwiseConv(planes[7], channels, bias=True) if channels else None
         if weights is not None:
             self.load(Path(weights))
 
@@ -153,8 +153,7 @@ class MinkUNet(PointEncoder):
         x = self.block6(_beside(_activate(self.bntr5, self.convtr5p8s2(x, four.grid)), four))
         x = self.block7(_beside(_activate(self.bntr6, self.convtr6p4s2(x, two.grid)), two))
         x = self.block8(_beside(_activate(self.bntr7, self.convtr7p2s2(x, one.grid)), one))
-        final: SparseTensor = self.final(x)
-        return final
+        return x if self.final is None else self.final(x)
 
 
 class MinkUNet34C(MinkUNet):
@@ -162,7 +161,7 @@ class MinkUNet34C(MinkUNet):
 
     def __init__(
         self,
-        channels: int = 64,
+        channels: int | None = 64,
         stem_width: int = 3,
         voxel_size: float = 0.1,
         cylindrical: bool = True,

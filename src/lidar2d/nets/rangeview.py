@@ -78,7 +78,7 @@ class RangeView(PointEncoder):
     Works for any LiDAR: points outside the elevation span fall into the border rows.
 
     Args:
-        channels: of the features that come out.
+        channels: of the features that come out; None leaves the last layer out.
         width: channels of the finest level; deeper ones have two, four and eight times as many.
         rows: of the range image; about the number of beams.
         columns: of the range image, over 360 degrees; a multiple of 16.
@@ -94,7 +94,7 @@ class RangeView(PointEncoder):
 
     def __init__(
         self,
-        channels: int = 64,
+        channels: int | None = 64,
         width: int = 16,
         rows: int = 32,
         columns: int = 480,
@@ -110,7 +110,7 @@ class RangeView(PointEncoder):
             raise SettingError("columns", columns, "it must be a multiple of 16")
         if not elevation[0] < elevation[1]:
             raise SettingError("elevation", elevation, "it must be [lowest, highest], in degrees")
-        self.channels = channels
+        self.channels = channels or hidden
         self.rows, self.columns, self.elevation = rows, columns, elevation
         sizes = (width, 2 * width, 4 * width, 8 * width)
         self.stem = _Conv(_CELL_CHANNELS, width)
@@ -123,7 +123,7 @@ class RangeView(PointEncoder):
         self.mend = nn.ModuleList(_Conv(size, size) for size in sizes[:-1])
         self.cell = nn.Linear(width, hidden)
         self.point = nn.Linear(_POINT_CHANNELS, hidden)
-        self.out = nn.Linear(hidden, channels)
+        self.out = nn.Linear(hidden, channels) if channels else nn.Identity()
         if weights is not None:
             self.load(Path(weights))
 

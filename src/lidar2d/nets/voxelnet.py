@@ -38,7 +38,7 @@ class VoxelNet(PointEncoder):
     Points beyond 51.2 m, or outside -5 to 3 m of height, are not seen, and read zero.
 
     Args:
-        channels: of the features that come out.
+        channels: of the features that come out; None leaves the last layer out.
         intensity_scale: intensity 0..1 times this enters the network; the published ones read nuScenes' 0..255.
         normalise: every voxel's feature has length one before the map is made, as published.
         weights: a file to begin from: of a run, or released by others (docs/weights.md); None begins at random.
@@ -50,7 +50,7 @@ class VoxelNet(PointEncoder):
 
     def __init__(
         self,
-        channels: int = 64,
+        channels: int | None = 64,
         intensity_scale: float = 255.0,
         normalise: bool = True,
         weights: str | None = None,
@@ -58,7 +58,7 @@ class VoxelNet(PointEncoder):
     ) -> None:
         super().__init__()
         within(1, channels=channels)
-        self.channels = channels
+        self.channels = channels or 128
         self.intensity_scale = intensity_scale
         self.normalise = normalise
         self.backend = sparse.named(backend)
@@ -68,7 +68,7 @@ class VoxelNet(PointEncoder):
         self.conv3 = _stage(32, 64, _HALVES)
         self.conv4 = _stage(64, 64, _HALVES_BUT_FLAT)
         self.conv_out = _Block(StridedConv(64, 128, _FLATTENS, spread=True), 128)
-        self.final = PointwiseConv(128, channels)
+        self.final = PointwiseConv(128, channels) if channels else None
         if weights is not None:
             self.load(Path(weights))
 
@@ -90,7 +90,7 @@ class VoxelNet(PointEncoder):
         values = torch.cat([points[:, :3], points[:, 3:4] * self.intensity_scale], dim=1)
         x = SparseTensor(voxels.mean(values, MOST), voxels.grid, self.backend)
         for part in (self.conv_input, self.conv1, self.conv2, self.conv3, self.conv4, self.conv_out, self.final):
-            x = part(x)
+            x = x if part is None else part(x)
         if self.normalise:
             x = x.replace(F.normalize(x.features, dim=1))
         return sparse.to_bev(x, len(batch))

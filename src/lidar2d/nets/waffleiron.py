@@ -37,7 +37,7 @@ class WaffleIron(PointEncoder):
     Tokens are the first points of cubes within the views; any other point has the feature of the token nearest to it.
 
     Args:
-        channels: of the features that come out.
+        channels: of the features that come out; None leaves the last layer out.
         width: channels of a token.
         depth: layers.
         neighbours: tokens around a token that it is first made from.
@@ -55,7 +55,7 @@ class WaffleIron(PointEncoder):
 
     def __init__(
         self,
-        channels: int = 64,
+        channels: int | None = 64,
         width: int = 48,
         depth: int = 6,
         neighbours: int = 16,
@@ -70,7 +70,7 @@ class WaffleIron(PointEncoder):
         within(0, voxel_size=voxel_size)
         within(0, 0.99, drop_path=drop_path)
         within(1e-6, intensity_std=intensity_std)
-        self.channels = channels
+        self.channels = channels or width
         self.neighbours, self.voxel_size = neighbours, voxel_size
         self.intensity_mean, self.intensity_std = intensity_mean, intensity_std
         self.embed = Embedding(5, width)
@@ -80,7 +80,7 @@ class WaffleIron(PointEncoder):
                 "channel_mix": nn.ModuleList(ChannelMix(width, drop_path) for _ in range(depth)),
             }
         )
-        self.classif = nn.Linear(width, channels)
+        self.classif = nn.Linear(width, channels) if channels else nn.Identity()
         if weights is not None:
             self.load(Path(weights))
 
@@ -108,7 +108,7 @@ class WaffleIron768(WaffleIron):
 
     def __init__(
         self,
-        channels: int = 1024,
+        channels: int | None = 1024,
         voxel_size: float = 0.1,
         drop_path: float = 0.0,
         intensity_mean: float = INTENSITY_MEAN / 255,
