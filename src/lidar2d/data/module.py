@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lidar2d.data.augment import Augment, resize
 from lidar2d.data.card import Card, load_card
+from lidar2d.data.regions import Superpixels, WithSuperpixels
 from lidar2d.data.source import Preparable, Source, open_source
 from lidar2d.data.stream import Chunk, Key, Stream, frame_seed
 from lidar2d.errors import DataError, UsageError, within
@@ -36,6 +37,7 @@ class LidarData(LightningDataModule):
         cameras: cameras a training frame shows, drawn anew each time; None shows all.
         workers: processes that read frames beside the training process.
         augment: what is random about a training frame.
+        superpixels: how the training images are cut into superpixels, for methods that want them; None does not.
         bad_files: ``stop`` at a frame that cannot be read, naming its file, or ``skip`` it and count.
     """
 
@@ -51,6 +53,7 @@ class LidarData(LightningDataModule):
         cameras: int | None = None,
         workers: int = 0,
         augment: Augment = Augment(),  # noqa: B008 a frozen dataclass
+        superpixels: Superpixels | None = None,
         bad_files: Literal["stop", "skip"] = "stop",
     ) -> None:
         super().__init__()
@@ -67,12 +70,18 @@ class LidarData(LightningDataModule):
         self.cameras = cameras
         self.workers = workers
         self.augment = augment
+        self.superpixels = superpixels
         self.bad_files: Literal["stop", "skip"] = bad_files
         self.skipped = 0  # frames left out so far because a file of theirs is bad
 
     def source(self, split: str | None = None) -> Source:
         """Open a split as raw frames, resized to the image size."""
         return open_source(self.card, split or self.split, self.root, self.image_size)
+
+    def training(self) -> Source:
+        """Open the training split as raw frames, with what was asked to be found in their images."""
+        source = self.source()
+        return source if self.superpixels is None else WithSuperpixels(source, self.superpixels)
 
     def stream(self, conditions: Literal["clear", "all"], balance: Literal["none", "half"], seed: int) -> Stream:
         """Order the training frames of a stage.
@@ -102,8 +111,8 @@ class LidarData(LightningDataModule):
 
     def prepare(self, progress: bool) -> None:
         """Make once what the splits of this run need, such as the scenes of the synthetic town."""
-        for split in dict.fromkeys(s for s in (self.split, self.probe, self.test) if s):
-            source = self.source(split)
+        judged = dict.fromkeys(s for s in (self.probe, self.test) if s)
+        for source in (self.training(), *(self.source(split) for split in judged if split != self.split)):
             if isinstance(source, Preparable):
                 source.prepare(workers=os.cpu_count() or 1, progress=progress)
 
@@ -161,7 +170,7 @@ class LidarData(LightningDataModule):
             yield self.on_before_batch_transfer(frames[keys], 0)
 
     def _frames(self, seed: int) -> TrainingFrames:
-        return TrainingFrames(self.source(), seed, self.augment, self.image_size, self.cameras, self.bad_files)
+        return TrainingFrames(self.training(), seed, self.augment, self.image_size, self.cameras, self.bad_files)
 
     def on_before_batch_transfer(self, batch: Batch | DataError, dataloader_idx: int) -> Batch:  # noqa: ARG002 a hook
         """Count the frames that were skipped.

@@ -96,7 +96,7 @@ class ImageToPoint(Method):
             UsageError: if the frames have no superpixels.
         """
         if batch.regions is None:
-            raise UsageError("this method needs superpixels, and the frames have none; give --data.regions")
+            raise UsageError("this method needs superpixels; give --data.superpixels.kind slic")
         regions = batch.regions
         column, row = found.pixel.floor().long().unbind(1)
         largest = int(regions.max()) + 1 if regions.numel() else 1
