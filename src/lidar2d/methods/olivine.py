@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from lidar2d.errors import UsageError, within
 from lidar2d.frame import Batch, Pairs
+from lidar2d.losses.codes import Codes
 from lidar2d.losses.contrast import weak_contrast
 from lidar2d.losses.density import pair_odds
 from lidar2d.losses.vmf import VonMisesFisher
 from lidar2d.methods.base import PAIRING, Pairing, Stage
 from lidar2d.methods.family import ImageToPoint, unit
 from lidar2d.nets.decoder import Decoder
-from lidar2d.nets.encoder import ImageEncoder, PointEncoder
+from lidar2d.nets.encoder import ImageEncoder, PointEncoder, read
+from lidar2d.processes import gather
 
+_KEPT = 2048  # features of each batch that clusters are sought among
 _RING = 0.1  # metres; how far apart pairs lie is counted in rings around the sensor
 
 
@@ -25,7 +31,10 @@ class Olivine(ImageToPoint):
     a label draw together around theirs. Other arguments as in :class:`ImageToPoint`.
 
     Args:
+        labels: ``given`` with the frames (``--data.weak_labels``), as published, or ``clusters`` of the teacher's
+            features, found before the first step, for which nobody names a class.
         classes: number of weak labels.
+        survey: batches in which clusters are sought.
         rate: share of a step's mean in the running mean direction of a label.
         settle: steps after which those directions stay as they are, and draw.
         contrast_weight: of PPKT's contrast.
@@ -39,7 +48,9 @@ class Olivine(ImageToPoint):
         points: PointEncoder,
         images: ImageEncoder,
         pretrain: Stage,
+        labels: Literal["given", "clusters"] = "given",
         classes: int = 17,
+        survey: int = 16,
         dim: int = 64,
         temperature: float = 0.07,
         matches: int = 4096,
@@ -53,10 +64,12 @@ class Olivine(ImageToPoint):
         legacy: bool = False,
     ) -> None:
         super().__init__(points, images, pretrain, dim, temperature, matches, pairing, align_corners)
-        within(1, classes=classes)
+        within(2, classes=classes)
+        within(1, survey=survey)
         within(0, 1, rate=rate)
         within(0, settle=settle, contrast_weight=contrast_weight, weak_weight=weak_weight, draw_weight=draw_weight)
-        self.settle = settle
+        self.settle, self.survey = settle, survey
+        self.codes = Codes(images.channels, classes) if labels == "clusters" else None
         self.contrast_weight, self.weak_weight, self.draw_weight = contrast_weight, weak_weight, draw_weight
         self.class_point_head = nn.Linear(points.channels, dim)
         self.class_image_head = Decoder(images.channels, dim, align_corners)
@@ -71,7 +84,7 @@ class Olivine(ImageToPoint):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Contrast pairs, contrast weak labels, and draw the points of a label together."""
         found, maps = self.paired(batch), self.teach(batch)
-        labels = self._labels(found, batch)
+        labels = self._labels(found, maps, batch)
         features = self.points(batch)
         some = found[self.draw(found, batch)]
         contrast = self.point_contrast(features[some.point], maps, some, batch)
@@ -88,14 +101,47 @@ class Olivine(ImageToPoint):
         self.step += 1
         return losses
 
-    def _labels(self, found: Pairs, batch: Batch) -> Tensor:
+    def on_train_start(self) -> None:
+        """Seek the clusters before the first step."""
+        if self.codes is not None and not self.codes.found:
+            self.look(self.trainer.datamodule.peek(self.survey))  # type: ignore[attr-defined]
+
+    @torch.no_grad()
+    def look(self, batches: Iterable[Batch]) -> None:
+        """Seek the clusters of the teacher's features at the pixels of points.
+
+        Raises:
+            UsageError: if there are fewer features than clusters.
+        """
+        assert self.codes is not None  # only then is it called
+        rows, seed = [], 0
+        for batch in batches:
+            batch = batch.to(self.device)
+            found = self.paired(batch)
+            seen = read(self.teach(batch), found, batch.image_size, self.image_head.align_corners).float()
+            rows.append(gather(seen[:: max(1, len(seen) // _KEPT)]))
+            seed = int(batch.seeds[0])
+        features = torch.cat(rows)
+        if len(features) < len(self.codes.share):
+            raise UsageError(
+                f"{self.survey} batches show {len(features)} pixels of points, too few for {len(self.codes.share)} "
+                "clusters; set more --method.survey batches, or fewer --method.classes"
+            )
+        self.codes.seek(features, torch.Generator().manual_seed(seed))
+
+    def _labels(self, found: Pairs, maps: Tensor, batch: Batch) -> Tensor:
         """Return the weak label (P,) of each pair's pixel; 0 is one as any other, below zero is none.
 
         Raises:
             UsageError: if the frames have none, or there are more than the method was told.
         """
+        if self.codes is not None:
+            return self.codes.sort(read(maps, found, batch.image_size, self.image_head.align_corners).float())
         if batch.weak_labels is None:
-            raise UsageError("OLIVINE needs weak labels, and the frames have none; give --data.weak_labels")
+            raise UsageError(
+                "OLIVINE needs weak labels, and the frames have none; give --data.weak_labels, "
+                "or --method.labels clusters"
+            )
         column, row = found.pixel.floor().long().unbind(1)
         labels = batch.weak_labels[found.view, row, column]
         if len(labels) and int(labels.max()) >= len(self.directions.mean):
