@@ -198,7 +198,8 @@ def test_a_label_beyond_the_classes_is_refused(olivine, annotated):
 def test_missing_annotations_are_told(encoders, annotated, missing):
     method = (SLidR if missing == "regions" else Olivine)(*encoders, STAGE)
     method.begin("pretrain", 1)
-    with pytest.raises(UsageError, match=f"--data.{missing}"):
+    flag = {"regions": "--data.superpixels", "weak_labels": "--data.weak_labels"}[missing]
+    with pytest.raises(UsageError, match=flag):
         method.losses(replace(annotated, **{missing: None}))
 
 
