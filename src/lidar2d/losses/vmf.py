@@ -112,9 +112,7 @@ class VonMisesFisher(nn.Module):
 
         Labels below zero name no class; classes without a vector stay as they are.
         """
-        rows, labels = vectors[labels >= 0].to(self.mean), labels[labels >= 0]
-        count = torch.bincount(labels, minlength=len(self.mean)).to(rows)
-        sums = torch.zeros_like(self.mean).index_add_(0, labels, rows)
+        sums, count = self._sums(vectors.to(self.mean), labels)
         if self.legacy:
             step = self.rate * (sums / count.clamp_min(1)[:, None] - self.mean) * (count > 0)[:, None]
             self.mean += sum_over_processes(step) / world_size()
@@ -139,11 +137,16 @@ class VonMisesFisher(nn.Module):
         gradient goes to the vectors (P, d) alone.
         """
         directions, kappa = (value.detach() for value in self.parameters_of_classes())
-        known = (labels >= 0) & (self.weight > 0)[labels.clamp_min(0)]
-        rows, labels = vectors[known], labels[known]
-        count = sum_over_processes(torch.bincount(labels, minlength=len(self.mean)).to(rows))
-        present = count > 0
-        normaliser = log_normaliser(self.mean.shape[1], kappa, order=0.0 if self.legacy else None).to(rows)
-        unlikely = -normaliser[labels] - kappa[labels] * (rows * directions[labels]).sum(1)
-        shares = 1 / (count[labels] * present.sum())
-        return (unlikely * shares).sum() * world_size()
+        sums, count = self._sums(vectors, labels)
+        total = sum_over_processes(count)
+        present = (total > 0) & (self.weight > 0)
+        normaliser = log_normaliser(self.mean.shape[1], kappa, order=0.0 if self.legacy else None).to(sums)
+        unlikely = -normaliser * count - kappa * (sums * directions).sum(1)
+        each = torch.where(present, unlikely / total.clamp_min(1), 0.0)
+        return each.sum() / present.sum().clamp_min(1) * world_size()
+
+    def _sums(self, vectors: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the sum of the vectors of each class (K, d), and their number (K,)."""
+        # a matrix product sums the rows of a few classes faster than any scatter
+        of_class = (labels == torch.arange(len(self.mean), device=labels.device)[:, None]).to(vectors.dtype)
+        return of_class @ vectors, of_class.sum(1)

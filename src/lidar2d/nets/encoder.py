@@ -112,8 +112,8 @@ def read(features: Tensor, pairs: Pairs, image_size: tuple[int, int], align_corn
         (P, C) features.
     """
     height, width = features.shape[-2:]
-    column, right, across = _neighbours(pairs.pixel[:, 0], width, image_size[1], align_corners)
-    row, below, down = _neighbours(pairs.pixel[:, 1], height, image_size[0], align_corners)
+    column, right, across = neighbours(pairs.pixel[:, 0], width, image_size[1], align_corners)
+    row, below, down = neighbours(pairs.pixel[:, 1], height, image_size[0], align_corners)
     corners = torch.stack([row * width + column, row * width + right, below * width + column, below * width + right], 1)
     weights = torch.stack([(1 - down) * (1 - across), (1 - down) * across, down * (1 - across), down * across], 1)
     weights = weights.to(features.dtype)
@@ -128,7 +128,7 @@ def read(features: Tensor, pairs: Pairs, image_size: tuple[int, int], align_corn
     return F.embedding_bag(corners, cells, mode="sum", per_sample_weights=weights)
 
 
-def _neighbours(pixel: Tensor, cells: int, pixels: int, align_corners: bool) -> tuple[Tensor, Tensor, Tensor]:
+def neighbours(pixel: Tensor, cells: int, pixels: int, align_corners: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Return the cell before a pixel, the cell after it, and how far (0..1) the pixel lies between their centres."""
     shift, scale = (0.5, (cells - 1) / max(1, pixels - 1)) if align_corners else (0.0, cells / pixels)
     place = ((pixel - shift) * scale - (0.5 - shift)).clamp(0, cells - 1)
