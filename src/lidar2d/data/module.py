@@ -237,7 +237,8 @@ class TrainingFrames(Dataset[Batch | DataError]):
         if self.cameras is not None and self.cameras < len(frame.images):
             frame = some_cameras(frame, np.sort(rng.permutation(len(frame.images))[: self.cameras]))
         frame = self.augment(frame, rng)
-        return frame if self.image_size is None else resize(frame, self.image_size)
+        # crops have their own size
+        return frame if self.image_size is None or self.augment.crop_size else resize(frame, self.image_size)
 
 
 def some_cameras(frame: Frame, views: np.ndarray[Any, np.dtype[np.int64]]) -> Frame:
