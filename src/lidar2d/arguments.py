@@ -144,6 +144,13 @@ def _in_full(error: UsageError, content: dict[str, Any]) -> UsageError:
     return SettingError(flag[0], error.value, error.needs) if len(flag) == 1 else error
 
 
+def forget_weights(settings: Namespace) -> None:
+    """Let encoders begin at random: a run that is resumed has its own weights, and the first ones may be gone."""
+    for encoder in (settings.method.init_args.points, settings.method.init_args.images):
+        if isinstance(encoder.init_args.get("weights"), str):
+            encoder.init_args.weights = None
+
+
 def resolved(parser: ArgumentParser, settings: Namespace) -> dict[str, Any]:
     """Return every setting as plain values: a recipe that gives the same run without a flag."""
     content: dict[str, Any] = yaml.safe_load(parser.dump(settings))

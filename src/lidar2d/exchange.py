@@ -7,13 +7,14 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
 from torch import nn
 
 from lidar2d import runs
-from lidar2d.arguments import build, fit_parser, parse
+from lidar2d.arguments import build, fit_parser, forget_weights, parse
 from lidar2d.data.module import LidarData
 from lidar2d.errors import UsageError
 from lidar2d.fit import TrainerOptions
@@ -82,13 +83,17 @@ def write(run: Path, to: str, out: Path) -> str:
     """
     wanted = form(to)
     folder = RunFolder(run)
+    if (out.exists() and not out.is_file()) or not out.name or out.resolve().parent == run.resolve():
+        raise UsageError(f"--out {out} is a folder, a device or the run's own; name a file elsewhere")
+    if out.suffix == ".safetensors":
+        raise UsageError(f"--out {out}: a PyTorch file is written; name it .pt or .pth")
     method = _method(run)
     if not folder.checkpoint.is_file():
         raise UsageError(f"{run} has no {folder.checkpoint.name}: it has not finished; lidar2d fit --resume {run}")
     fill(method, read_weights(folder.checkpoint), str(folder.checkpoint))
     for encoder in (method.points, method.images):
         if isinstance(encoder, wanted.network):
-            write_atomically(out, functools.partial(torch.save, export(encoder, wanted)))
+            _save(export(encoder, wanted), out)
             return type(encoder).__name__
     raise UsageError(
         f"{to} is for {wanted.network.__name__}; {run} has {type(method.points).__name__} and "
@@ -96,12 +101,23 @@ def write(run: Path, to: str, out: Path) -> str:
     )
 
 
+def _save(content: dict[str, Any], out: Path) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        UsageError: if it cannot be written.
+    """
+    try:
+        write_atomically(out, functools.partial(torch.save, content))
+    except (OSError, RuntimeError) as error:  # torch.save hides what the system said
+        reason = getattr(error, "strerror", None) or "the disk may be full, or the folder closed"
+        raise UsageError(f"cannot write {out}: {reason}") from None
+
+
 def _method(run: Path) -> Method:
     """Build a run's method with random weights: those that it began from may be gone."""
     parser = fit_parser(Method, LidarData, TrainerOptions)
     settings = parse(parser, ["--config", str(runs.saved_recipe(run))])
-    for encoder in (settings.method.init_args.points, settings.method.init_args.images):
-        if isinstance(encoder.init_args.get("weights"), str):
-            encoder.init_args.weights = None
+    forget_weights(settings)
     method: Method = build(parser, settings).method
     return method

@@ -22,7 +22,7 @@ State = dict[str, Tensor]
 def scrambled(net: nn.Module) -> nn.Module:
     """Give every number of a network a value of its own, statistics of norms among them."""
     for value in net.state_dict().values():
-        value.copy_(torch.randn(value.shape) if value.is_floating_point() else torch.tensor(7))
+        value.copy_(torch.randn(value.shape).abs() if value.is_floating_point() else torch.tensor(7))
     return net
 
 
@@ -188,7 +188,7 @@ def test_a_head_of_another_size_stays_random_and_is_told(tmp_path, unet):
     assert torch.equal(net.final.kernel, begun["final.kernel"])
     assert same(net, {name: value for name, value in unet.items() if "tracked" not in name}, but="final.")
     assert net.loaded.kept == ("final.kernel", "final.bias")
-    assert "final.kernel, final.bias not in it: random" in net.loaded.summary()
+    assert "final.kernel, final.bias not in it in this size: random" in net.loaded.summary()
     assert net.loaded.table().count("\nused ") == len(net.loaded.used)
 
 
@@ -378,3 +378,33 @@ def test_what_is_matched_is_not_yet_changed(tmp_path, resnet):
     assert torch.equal(backbone.conv1.weight, before)
     assert torch.equal(values["conv1.weight"], resnet["conv1.weight"])
     assert "conv1.weight" in loaded.used
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (torch.full((27, 1, 16), torch.nan), "not finite"),
+        (torch.ones(27, 1, 16, dtype=torch.int8), "torch.int8"),
+        (torch.ones(27, 1, 16, dtype=torch.complex64), "torch.complex64"),
+        (torch.ones(27, 1, 16).to_sparse(), "no plain real numbers"),
+    ],
+)
+def test_numbers_that_no_training_leaves_are_refused(tmp_path, unet, wrong, said):
+    torch.save(dict(unet) | {"conv0p1s1.kernel": wrong}, tmp_path / "file.pt")
+    assert said in refusal(lambda: MinkUNet(weights=str(tmp_path / "file.pt")))
+
+
+def test_a_negative_variance_is_refused(tmp_path, unet, resnet):
+    torch.save(dict(unet) | {"bn0.bn.running_var": -torch.ones(16)}, tmp_path / "file.pt")
+    said = refusal(lambda: MinkUNet(weights=str(tmp_path / "file.pt")))
+    assert "bn0.bn.running_var holds a negative variance" in said
+    torch.save(dict(resnet) | {"bn1.running_var": -torch.ones(64)}, tmp_path / "image.pt")
+    assert "negative variance" in refusal(lambda: TimmEncoder("resnet26", weights=str(tmp_path / "image.pt")))
+
+
+@pytest.mark.parametrize("average", ["ema", "swa", "avg", "net_ema", "ema_model", "model_ema", "teacher"])
+def test_the_network_counts_and_not_its_average(tmp_path, unet, average):
+    other = {name: value * 2 if value.is_floating_point() else value for name, value in unet.items()}
+    other |= {name: value.abs() for name, value in other.items() if name.endswith("running_var")}
+    torch.save({average: other, "network": unet}, tmp_path / "file.pt")
+    assert MinkUNet(weights=str(tmp_path / "file.pt")).loaded.found.place == "network."

@@ -242,3 +242,8 @@ def test_wrong_levels_and_parts_are_answered_in_a_line_or_two(tmp_path, flags, a
         parsed(tmp_path, {"frozen": False}, *flags.split())
     assert answer in str(error.value)
     assert len(str(error.value).splitlines()) <= 3
+
+
+@pytest.mark.parametrize(("name", "channels"), [(VIT, 192), ("resnet18", 512)])
+def test_no_image_gives_no_map(name, channels):
+    assert TimmEncoder(name, weights=None)(torch.zeros(0, 3, 64, 96)).shape[:2] == (0, channels)

@@ -55,6 +55,9 @@ def fit(
         data.prepare(progress=trainer.progress)
         if not folder.start.exists():
             folder.save_weights(folder.start, method.state_dict())
+    if folder.start.exists():  # of a resumed run, whose encoders were built at random
+        fill(method, read_weights(folder.start), str(folder.start))
+    if runs.is_first_process():
         _tell_weights(method, folder, console)
     losses = {}
     for name in method.stages():
@@ -65,7 +68,12 @@ def fit(
         folder.save_json("losses.json", losses)
         if trainer.report:
             report(method, data, folder, losses, console, half=trainer.precision == "bf16-mixed")
-        console.print(f"checkpoint  {folder.checkpoint}\nencoder     {folder.student}", highlight=False, soft_wrap=True)
+        console.print(
+            f"checkpoint  {folder.checkpoint}\nencoder     {folder.student}",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
     return folder.checkpoint
 
 
@@ -73,7 +81,7 @@ def _tell_weights(method: Method, folder: RunFolder, console: Console) -> None:
     """Say what became of the files that encoders were filled from, and keep every name."""
     for name, encoder in (("points", method.points), ("images", method.images)):
         if encoder.loaded is not None:
-            console.print(f"{name:<11} {encoder.loaded.summary()}", highlight=False, soft_wrap=True)
+            console.print(f"{name:<11} {encoder.loaded.summary()}", highlight=False, soft_wrap=True, markup=False)
             folder.save_text(f"{name}-weights.txt", encoder.loaded.table() + "\n")
 
 

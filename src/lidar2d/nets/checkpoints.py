@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from lidar2d.errors import UsageError
@@ -47,7 +48,7 @@ class Loaded:
         parts += [f"{len(self.reshaped)} of them reshaped"] if self.reshaped else []
         parts += [f"{len(self.beside)} of heads left out"] if self.beside else []
         parts += [f"{len(self.elsewhere)} of other networks"] if self.elsewhere else []
-        parts += [f"{', '.join(self.kept)} not in it: random"] if self.kept else []
+        parts += [f"{', '.join(self.kept)} not in it in this size: random"] if self.kept else []
         return f"{self.path}: {'; '.join([*where, *parts])}"
 
     def table(self) -> str:
@@ -78,7 +79,11 @@ def open_file(path: Path) -> File:
         UsageError: if it is unreadable.
     """
     content = read_file(path)
-    return File(path, content, flatten(content))
+    try:
+        tensors = flatten(content)
+    except RecursionError:
+        raise UsageError(f"{path} is no file of weights: its dictionaries do not end") from None
+    return File(path, content, tensors)
 
 
 def match_points(
@@ -120,6 +125,7 @@ def match_points(
     left = {name: source for name, source in there.items() if source not in found.names.values()}
     faults += [f"no place for {source}" for name, source in left.items() if not what_beside(name)]
     refuse(faults, str(file.path))
+    _refuse_odd_numbers(values, found, file)
     _check_settings(file, settings)
     used = {name: source for name, source in found.names.items() if name in values}
     beside = {source: what_beside(name) for name, source in left.items()}
@@ -156,6 +162,7 @@ def match_images(backbone: nn.Module, file: File, pruned: Collection[str]) -> tu
     ]
     refuse(faults, str(file.path))
     values = {name: value for name, value in values.items() if name in own}
+    _refuse_odd_numbers(values, found, file)
     used = {name: source for name, source in there.items() if name not in beside and name not in pruned}
     return values, _loaded(file, found, own, used, {there[name]: what for name, what in beside.items()}, [])
 
@@ -181,6 +188,8 @@ def _layout(
 
 def _as_here(weight: Tensor, like: Tensor, size: Triple | None, layout: layouts.Layout) -> Tensor | None:
     """Return a file's weight in the shape of the network's, or None if it does not have its numbers."""
+    if weight.layout != torch.strided or weight.is_quantized:
+        return weight  # refused by what it holds
     if size is not None:
         fits = layout in layouts.layouts_of(tuple(weight.shape), tuple(like.shape), size)
         return layouts.restore(weight, tuple(like.shape), layout) if fits else None
@@ -219,6 +228,24 @@ def _converted(backbone: nn.Module, values: dict[str, Tensor], file: File) -> di
             reason = str(error).partition("\n")[0][:100]
             raise UsageError(f"{file.path} does not fit: timm cannot bring it to its own names: {reason}") from error
     return converted
+
+
+def _refuse_odd_numbers(values: Mapping[str, Tensor], found: Found, file: File) -> None:
+    """Stop at numbers that no training leaves.
+
+    Raises:
+        UsageError: naming the first tensor that has some.
+    """
+    for name, value in values.items():
+        if is_count(name):
+            continue
+        source = found.names.get(name, name)
+        if value.layout != torch.strided or value.is_quantized or not value.is_floating_point():
+            raise UsageError(f"{file.path}: {source} holds {value.dtype}, no plain real numbers; these are no weights")
+        if not bool(value.isfinite().all()):
+            raise UsageError(f"{file.path}: {source} holds a number that is not finite; this training had failed")
+        if name.endswith("running_var") and bool((value < 0).any()):
+            raise UsageError(f"{file.path}: {source} holds a negative variance; these are no weights")
 
 
 def _loaded(

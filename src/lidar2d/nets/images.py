@@ -131,6 +131,9 @@ class TimmEncoder(ImageEncoder):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return maps (V, channels, h, w) for images (V, 3, H, W), RGB 0..1."""
+        if not len(images):  # some backbones cannot
+            height, width = (max(1, round(pixels / self._coarsest)) * self._coarsest for pixels in images.shape[-2:])
+            return images.new_zeros(0, self.channels, height // self.stride, width // self.stride)
         x = (whole_cells(images, self._coarsest) - self.get_buffer("_mean")) / self.get_buffer("_std")
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             prefix = {"return_prefix_tokens": True} if self.class_token else {}

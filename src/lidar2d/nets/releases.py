@@ -58,7 +58,7 @@ BESIDE = {
     "mask_token": "what masked patches are replaced by",
 }
 # what training keeps beside a network, such as its average; the network itself comes first
-_LESSER = ("teacher", "student", "encoder_k", "momentum_encoder", "model_ema")
+_LESSER = ("teacher", "student", "encoder_k", "key", "momentum", "avg", "average", "swa", "ema")
 
 
 def is_count(name: str) -> bool:
@@ -142,5 +142,6 @@ def _cuts(name: str) -> list[tuple[str, str]]:
 
 def _rank(place: str) -> tuple[int, int, str]:
     """Order prefixes that hold equally many names."""
-    lesser = [index for index, word in enumerate(_LESSER, 1) if word in place]
+    words = set(re.split(r"[._]", place))
+    lesser = [index for index, word in enumerate(_LESSER, 1) if word in words or f"{word}." in place]
     return max(lesser, default=0), len(place), place
