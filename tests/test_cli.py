@@ -152,6 +152,8 @@ def test_a_flag_can_change_a_class_and_its_arguments(toy: Path):
 def test_null_is_null_deep_inside_a_method(toy: Path, flags: tuple[str, ...]):
     assert parsed(toy, *flags).method.points.weights is None
     assert parsed(toy).method.points.weights == "town"
+    assert parsed(toy, *flags, "--method.points.weights", "hub").method.points.weights == "hub"  # the last one counts
+    assert parsed(toy, "--method.points.weights", "hub", *flags).method.points.weights is None
 
 
 def test_null_is_refused_where_a_value_is_needed(toy: Path, tmp_path: Path):

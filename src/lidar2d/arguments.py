@@ -88,10 +88,12 @@ def _take_nulls(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     words = list(argv)
     while words:
         name, equals, value = words[0].partition("=")
+        setting = name.removeprefix("--")
         if name.startswith("--method.") and (value if equals else "".join(words[1:2])) == "null":
-            nulls.append(name.removeprefix("--"))
+            nulls.append(setting)
             words = words[1 if equals else 2 :]
         else:
+            nulls = [null for null in nulls if null != setting]  # the last value counts
             rest.append(words.pop(0))
     return nulls, rest
 
