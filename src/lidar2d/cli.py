@@ -73,7 +73,6 @@ Exit status 1 if it fits none. With --to, writes a trained encoder of a run for 
   --to FORM     openpcdet, mmdet3d, mmdet3d-mvx, slidr, slidr-voxelnet, spconv or timm (docs/weights.md)
   --out FILE    where to"""
 
-START = "start.ckpt"  # in a run folder: its weights before the first step
 JOINED = "LIDAR2D_RUN"  # names the run folder to the processes that Lightning starts, which repeat the command
 INTERRUPTED = 130  # what shells report for a process ended by Ctrl-C
 
@@ -159,10 +158,11 @@ def _run(told: words.FitWords, parser: ArgumentParser, settings: Namespace, cont
 
     from lidar2d import arguments
     from lidar2d.fit import fit, rehearse
+    from lidar2d.fit.folder import RunFolder
 
     within(0, 2**63 - 1, seed=settings.seed)
     torch.manual_seed(settings.seed)  # the networks' first weights
-    if told.resume and told.run is not None and (told.run / START).is_file():
+    if told.resume and told.run is not None and RunFolder(told.run).start.is_file():
         arguments.forget_weights(settings)  # `content` keeps them
     built = arguments.build(parser, settings)
     rehearse(built.method, built.data, built.trainer)  # so that a mistake leaves no folder behind

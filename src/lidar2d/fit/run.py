@@ -53,12 +53,11 @@ def fit(
     console = Console(stderr=True, quiet=not trainer.progress)
     if runs.is_first_process():
         data.prepare(progress=trainer.progress)
-        if not folder.start.exists():
-            folder.save_weights(folder.start, method.state_dict())
+        _tell_weights(method, folder, console)
     if folder.start.exists():  # of a resumed run, whose encoders were built at random
         fill(method, read_weights(folder.start), str(folder.start))
-    if runs.is_first_process():
-        _tell_weights(method, folder, console)
+    elif runs.is_first_process():
+        folder.save_weights(folder.start, method.state_dict())
     losses = {}
     for name in method.stages():
         losses[name] = _run_stage(name, method, data, trainer, seed, folder, console)

@@ -89,10 +89,16 @@ def whole_cells(images: Tensor, stride: int) -> Tensor:
 
     Padding would make the map reach beyond the image, and every read-out drift with it.
     """
-    size = [max(1, round(pixels / stride)) * stride for pixels in images.shape[-2:]]
-    if list(images.shape[-2:]) == size:
+    size = whole_size(images, stride)
+    if tuple(images.shape[-2:]) == size:
         return images
     return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)
+
+
+def whole_size(images: Tensor, stride: int) -> tuple[int, int]:
+    """Return the multiples of the stride that are nearest to the height and width of images (V, 3, H, W)."""
+    height, width = (max(1, round(pixels / stride)) * stride for pixels in images.shape[-2:])
+    return height, width
 
 
 def read(features: Tensor, pairs: Pairs, image_size: tuple[int, int], align_corners: bool = False) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lidar2d.errors import SettingError, UsageError, nearest, within
 from lidar2d.nets import lora
 from lidar2d.nets.checkpoints import match_images, open_file
-from lidar2d.nets.encoder import ImageEncoder, whole_cells
+from lidar2d.nets.encoder import ImageEncoder, whole_cells, whole_size
 from lidar2d.nets.stages import stages
 
 
@@ -132,7 +132,7 @@ class TimmEncoder(ImageEncoder):
     def forward(self, images: Tensor) -> Tensor:
         """Return maps (V, channels, h, w) for images (V, 3, H, W), RGB 0..1."""
         if not len(images):  # some backbones cannot
-            height, width = (max(1, round(pixels / self._coarsest)) * self._coarsest for pixels in images.shape[-2:])
+            height, width = whole_size(images, self._coarsest)
             return images.new_zeros(0, self.channels, height // self.stride, width // self.stride)
         x = (whole_cells(images, self._coarsest) - self.get_buffer("_mean")) / self.get_buffer("_std")
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
