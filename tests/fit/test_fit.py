@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import time
 
@@ -154,14 +155,19 @@ def test_a_distilled_backbone_is_told_from_its_file_and_written_for_a_detector(c
     command_line.run(*common, "--run", "one")
     said = command_line.run("weights", "one", "--to", "openpcdet", "--out", "detector.pth")
     assert said == "detector.pth: VoxelNet of one, for openpcdet\n"
-    told = command_line.run("weights", "detector.pth")
+    assert "name another file" in command_line.run(
+        "weights", "one", "--to", "openpcdet", "--out", "detector.pth", status=2
+    )
+    told = command_line.run("weights", "detector.pth", "--names")
     assert "fits VoxelNet" in told
     assert "random     final.kernel" in told
     student = load_file(command_line.folder / "one" / "student.safetensors")
     written = torch.load(command_line.folder / "detector.pth")["model_state"]
     assert torch.equal(written["backbone_3d.conv_out.1.weight"], student["conv_out.1.weight"])
     again = command_line.run(*common, "--run", "two", "--method.points.weights", "detector.pth")
-    assert "60 weights used" in again
+    assert re.search(r"points +VoxelNet, .*60 weights used", again)
+    assert "images      SmallConv, random weights" in again
+    assert "fits the run's method.points, VoxelNet" in command_line.run("weights", "two/student.safetensors")
     assert (
         "used       model_state.backbone_3d.conv_out.0.weight"
         in (command_line.folder / "two" / "points-weights.txt").read_text()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import sys
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -20,10 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from lidar2d.errors import UsageError
-from lidar2d.nets.releases import Found, flatten, is_count, recognise, what_beside
+from lidar2d.nets.releases import CONFIG, Found, flatten, is_count, recognise, what_beside
 from lidar2d.nets.sparse import layouts
 from lidar2d.nets.sparse.kernel import Triple
-from lidar2d.nets.weights import read_file, refuse
+from lidar2d.nets.weights import read_file, read_metadata, refuse
 
 Shape = tuple[int, ...]
 
@@ -68,8 +69,15 @@ class File:
     """A file of weights."""
 
     path: Path
-    content: Any
     tensors: dict[str, Tensor]  # all that it holds, their names joined by dots
+    settings: dict[str, dict[str, Any]]  # what weights depend on beside their shapes, by a part of their place
+
+    def differences(self, found: Found, settings: Mapping[str, object]) -> dict[str, Any]:
+        """Return the settings that the file tells of the weights found in it and that are not those given."""
+        parts = (self.settings[part] for part in found.place.split(".") if part in self.settings)
+        # lists for tuples, whichever the file has
+        told, here = (json.loads(json.dumps(found, default=str)) for found in (next(parts, {}), settings))
+        return {name: told[name] for name, value in here.items() if name in told and told[name] != value}
 
 
 def open_file(path: Path) -> File:
@@ -83,20 +91,35 @@ def open_file(path: Path) -> File:
         tensors = flatten(content)
     except RecursionError:
         raise UsageError(f"{path} is no file of weights: its dictionaries do not end") from None
-    return File(path, content, tensors)
+    return File(path, tensors, _settings(path, content))
 
 
-def match_points(
-    net: nn.Module, file: File, head: str, settings: Mapping[str, object]
+def _settings(path: Path, content: Any) -> dict[str, dict[str, Any]]:
+    """Return what a file tells of its weights: a run's for each encoder, SLidR's and its successors' as ``config``."""
+    if path.suffix == ".safetensors":
+        with contextlib.suppress(ValueError):
+            told = json.loads(read_metadata(path).get("settings", "{}"))
+            return {"": told} if isinstance(told, dict) else {}
+    if not isinstance(content, dict):
+        return {}
+    own, config = content.get("settings"), content.get("config")
+    if isinstance(own, dict):
+        return {name: told for name, told in own.items() if isinstance(told, dict)}
+    if not isinstance(config, dict):
+        return {}
+    return {"": {name: config[theirs] for name, theirs in CONFIG.items() if theirs in config}}
+
+
+def match(
+    net: nn.Module, file: File, head: str | None, settings: Mapping[str, object]
 ) -> tuple[dict[str, Tensor], Loaded]:
-    """Find a point network's weights in a file, whatever library its kernels were kept for.
+    """Find a network's weights in a file, whatever library its sparse kernels were kept for.
 
     Args:
         net: the network.
         file: from a run, or released by others.
-        head: beginning of the names that the file need not have, or may have in another size.
-        settings: what the weights depend on beside their shapes, as released files call it; a file that tells its own
-            has to agree.
+        head: beginning of the names that the file need not have, or may have in another size; None where all must fit.
+        settings: what the weights depend on beside their shapes; a file that tells its own has to agree.
 
     Returns:
         What ``net.load_state_dict`` takes, and what became of every name.
@@ -115,7 +138,7 @@ def match_points(
         weight = None if source is None else _as_here(tensors[source], value, sizes.get(name), layout)
         if weight is not None:
             values[name] = weight
-        elif name.startswith(head):
+        elif head is not None and name.startswith(head):
             kept.append(name)
         elif source is not None:
             faults.append(f"{source} is {tuple(tensors[source].shape)}, not {tuple(value.shape)}")
@@ -126,31 +149,35 @@ def match_points(
     faults += [f"no place for {source}" for name, source in left.items() if not what_beside(name)]
     refuse(faults, str(file.path))
     _refuse_odd_numbers(values, found, file)
-    _check_settings(file, settings)
+    check_settings(file, found, settings)
     used = {name: source for name, source in found.names.items() if name in values}
     beside = {source: what_beside(name) for name, source in left.items()}
     return values, _loaded(file, found, own, used, beside, kept)
 
 
-def match_images(backbone: nn.Module, file: File, pruned: Collection[str]) -> tuple[dict[str, Tensor], Loaded]:
+def match_images(
+    backbone: nn.Module, file: File, pruned: Collection[str], settings: Mapping[str, object]
+) -> tuple[dict[str, Tensor], Loaded]:
     """Find the weights of a timm backbone without a classifier; timm itself knows its families' older names.
 
     Args:
         backbone: the network.
         file: from a run, or released by others.
         pruned: names that the whole network has and this one, cut after some level, has not.
+        settings: what the weights depend on beside their shapes; a file that tells its own has to agree.
 
     Returns:
         What ``backbone.load_state_dict`` takes, and what became of every name.
 
     Raises:
-        UsageError: if the file holds another network.
+        UsageError: if the file holds another network, or was trained with other settings.
     """
     tensors, own = file.tensors, backbone.state_dict()
     found = _recognised(own, backbone, file)
     back = {found.naming.rename(name): name for name in (*own, *pruned)}
     there = {back.get(name, name): source for name, source in found.there(tensors).items()}
     beside = {name: what_beside(name) for name in there if name not in own and what_beside(name)}
+    _refuse_unfolded({name: tensors[source] for name, source in there.items()}, file)
     values = _converted(backbone, {name: tensors[source] for name, source in there.items()}, file)
     values = {name: value for name, value in values.items() if name in own or not what_beside(name)}
     faults = [f"missing {name}" for name in own if name not in values and not is_count(name)]
@@ -160,9 +187,17 @@ def match_images(backbone: nn.Module, file: File, pruned: Collection[str]) -> tu
         for name in own
         if name in values and values[name].shape != own[name].shape
     ]
+    # timm resamples the kernels of patches of another size; that is another network
+    sizes = {tensors[source].numel() for name, source in there.items() if tensors[source].ndim == 4 or "patch" in name}
+    faults += [
+        f"no {name} of {tuple(value.shape)} in it"
+        for name, value in values.items()
+        if name in own and value.ndim == 4 and value.numel() not in sizes and "pos" not in name
+    ]
     refuse(faults, str(file.path))
     values = {name: value for name, value in values.items() if name in own}
     _refuse_odd_numbers(values, found, file)
+    check_settings(file, found, settings)
     used = {name: source for name, source in there.items() if name not in beside and name not in pruned}
     return values, _loaded(file, found, own, used, {there[name]: what for name, what in beside.items()}, [])
 
@@ -202,13 +237,28 @@ def _squeezed(tensor: Tensor) -> list[int]:
     return [size for size in tensor.shape if size != 1]
 
 
-def _check_settings(file: File, settings: Mapping[str, object]) -> None:
-    """Refuse weights that say that they were trained with other settings."""
-    told = file.content.get("config") if isinstance(file.content, dict) else None
-    for name, value in settings.items():
-        if isinstance(told, dict) and told.get(name, value) != value:
+def check_settings(file: File, found: Found, settings: Mapping[str, object]) -> None:
+    """Refuse weights that say that they were trained with other settings.
+
+    Raises:
+        UsageError: naming the first one.
+    """
+    for name, told in file.differences(found, settings).items():
+        raise UsageError(
+            f"{file.path} was trained with {name} {told}, this network has {settings[name]}; make them alike"
+        )
+
+
+def _refuse_unfolded(values: Mapping[str, Tensor], file: File) -> None:
+    """Stop at low-rank updates that have not been folded into their weights: without them it is another network.
+
+    Raises:
+        UsageError: naming the first one.
+    """
+    for name, value in values.items():
+        if name.endswith(".low_rank.b") and value.any():
             raise UsageError(
-                f"{file.path} was trained with {name} {told[name]}, this network has {value}; make them alike"
+                f"{file.path} is of an unfinished run: {name} is not folded in; lidar2d fit --resume finishes it"
             )
 
 

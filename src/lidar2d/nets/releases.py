@@ -46,12 +46,17 @@ NAMINGS = (
     Naming("OBoW", obow_name),
 )
 
+# settings in the ``config`` of SLidR's and its successors' files; here, and there
+CONFIG = {"voxel_size": "voxel_size", "cylindrical": "cylindrical_coordinates"}
 # beginnings of names that stand beside a network and are no part of it: what it was once trained with
 BESIDE = {
     "final_2.": "HVDistill's branch seen from above",
     "final_class_level.": "OLIVINE's second head",
     "fc.": "a classifier or projection",
     "head.": "a classifier or projection",
+    "heads.": "a classifier",
+    "head_dist.": "a classifier of distilled tokens",
+    "last_linear.": "a classifier",
     "classifier.": "a classifier",
     "projection_head.": "SwAV's and DeepCluster's projection",
     "prototypes.": "SwAV's and DeepCluster's prototypes",
@@ -68,6 +73,8 @@ def is_count(name: str) -> bool:
 
 def what_beside(name: str) -> str:
     """Say what a name beside a network belongs to; an empty text means that it is not known."""
+    if ".low_rank." in name:
+        return "a low-rank update"
     return next((what for start, what in BESIDE.items() if name.startswith(start)), "")
 
 

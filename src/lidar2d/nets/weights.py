@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -63,6 +64,12 @@ def read_file(path: Path) -> Any:
             "where you trust it, load it once yourself and save its state_dict alone"
         )
     return content
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return the words that a .safetensors file carries beside its tensors."""
+    with safe_open(path, "pt") as file:
+        return file.metadata() or {}
 
 
 class Unknown:
