@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import subprocess
 import sys
 import time
@@ -27,6 +28,13 @@ class Encoder(ABC):
 
 
 class Range(Encoder):
+    """A range image.
+
+    Args:
+        width: of the lines; two of
+            them fit.
+    """
+
     def __init__(
         self, width: int = 16, weights: str | None = "town", span: tuple[float, float] = (-30.0, 10.0)
     ) -> None:
@@ -42,6 +50,10 @@ class Voxels(Encoder):
         self.voxel = voxel
 
     def forward(self) -> None: ...
+
+
+class Finer(Voxels):
+    """The same by another name."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +164,8 @@ def test_a_flag_can_change_a_class_and_its_arguments(toy: Path):
 def test_null_is_null_deep_inside_a_method(toy: Path, flags: tuple[str, ...]):
     assert parsed(toy, *flags).method.points.weights is None
     assert parsed(toy).method.points.weights == "town"
+    assert parsed(toy, *flags, "--method.points.weights", "hub").method.points.weights == "hub"  # the last one counts
+    assert parsed(toy, "--method.points.weights", "hub", *flags).method.points.weights is None
 
 
 def test_null_is_refused_where_a_value_is_needed(toy: Path, tmp_path: Path):
@@ -189,7 +203,8 @@ def test_the_resolved_recipe_gives_the_same_settings_again(toy: Path, tmp_path: 
         ("--trainer.devices two", "--trainer.devices: expected a whole number, given 'two'"),
         ("--data.bad_files stopp", "--data.bad_files: no 'stopp'; did you mean 'stop'? (stop, skip)"),
         ("--method.mode cosin", "--method.mode: no 'cosin'; did you mean 'cosine'? (mse, cosine)"),
-        ("--method.points Rnge", "'Rnge' is no class"),
+        ("--method.points Nt", "'Nt' is no class; `lidar2d list networks`"),
+        ("--method.points MinkUnet34", "did you mean MinkUNet34C?"),
         ("--method.points nowhere.Net", "no class nowhere.Net; no such module"),
         ("--seed", "--seed needs a value"),
         ("--seed --trainer.devices 2", "--seed needs a value"),
@@ -257,6 +272,35 @@ def test_the_order_of_words_does_not_matter(given: str):
     assert (told.name, told.resume, told.run) == ("toy", False, None)
     assert told.recipe.name == "toy.yaml"
     assert told.flags == ("--data.card", "kitti", "--seed", "1")
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    "given",
+    [
+        "--method.points MinkUNet34C --method.points.channels 8 --seed 1",
+        "--method.points.channels 8 --seed 1 --method.points=MinkUNet34C",
+        "--method.points.channels 8 --method.points lidar2d.nets.minkunet.MinkUNet34C --seed 1",
+    ],
+)
+def test_a_network_may_be_named_shortly_and_after_its_settings(given: str):
+    flags = words.spell_fit(["--method", "toy", *given.split()], HEADS).flags
+    path = "lidar2d.nets.minkunet.MinkUNet34C"
+    assert sorted(flags) == sorted(["--method.points", path, "--method.points.channels", "8", "--seed", "1"])
+    assert flags.index("--method.points") < flags.index("--method.points.channels")
+
+
+def test_another_network_begins_at_its_own_defaults(toy: Path):
+    flags = ["--method.points", f"{__name__}.Voxels", "--method.points.voxel", "0.2"]
+    parser = arguments.fit_parser(Method, Data, Options)
+    content = toy_recipe()
+    content["method"]["init_args"]["points"]["init_args"] = {"voxel": 3.0}
+    content["method"]["init_args"]["points"]["class_path"] = f"{__name__}.Finer"
+    save(toy, content)
+    for given, voxel in ((flags, 0.2), (flags[:2], 0.1), ([], 3.0)):
+        settings = arguments.parse(parser, ["--config", str(toy), *given])
+        arguments.forget_other_classes(settings, toy, given)
+        assert settings.method.init_args.points.init_args.voxel == voxel
 
 
 @pytest.mark.usefixtures("here")
@@ -352,7 +396,7 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]):
     [
         ("fti", "no command 'fti'; did you mean 'fit'?"),
         ("bench", "no command 'bench'; known: check, fit, list, view"),
-        ("list", "list takes one word: methods, datasets, suites"),
+        ("list", "list takes one word: methods, datasets, suites, networks"),
         ("list method", "nothing called 'method' to list; did you mean 'methods'?"),
         ("check --dat kitti", "check has no flag --dat; did you mean '--data'?"),
         ("view --data kiti", "no dataset 'kiti'; did you mean 'kitti'?"),
@@ -427,7 +471,9 @@ def test_fit_prints_its_recipe_and_its_settings_without_making_a_run(
     printed = yaml.safe_load(capsys.readouterr().out)
     assert (printed["seed"], printed["method"]["init_args"]["anchor"]["steps"]) == (2, 7)
     assert cli.main([*FIT, "--help"]) == 0
-    assert "--method.points.width" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert re.search(r"--method\.points\.width +24 +of the lines; two of them fit$", told, re.MULTILINE)
+    assert re.search(r"--trainer\.devices +1$", told, re.MULTILINE)
     assert not training
     assert not runs.RUNS.exists()
 

@@ -24,6 +24,7 @@ from typing import Any
 import torch
 from sparse import read
 
+from lidar2d.fit.folder import write_atomically
 from lidar2d.nets.minkunet import MinkUNet, MinkUNet34C
 from lidar2d.nets.rangeview import RangeView
 from lidar2d.nets.voxelnet import VoxelNet
@@ -60,9 +61,7 @@ def main() -> None:
             result["MB"][name] = found = process.apply(step, (name, given.sweep, given.columns, given.threads))
         print(f"{name:26s}" + "".join(f"{key} {value:6.0f} MB   " for key, value in found.items()), flush=True)
     if given.out:
-        unfinished = given.out.with_name(f".{given.out.name}")
-        unfinished.write_text(json.dumps(result, indent=1) + "\n")
-        unfinished.replace(given.out)
+        write_atomically(given.out, lambda unfinished: unfinished.write_text(json.dumps(result, indent=1) + "\n"))
 
 
 def step(name: str, sweep: Path | None, columns: int, threads: int) -> dict[str, float]:

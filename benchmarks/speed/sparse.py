@@ -26,10 +26,12 @@ from torch import Tensor, nn
 
 from lidar2d.data.card import load_card
 from lidar2d.data.source import open_source
+from lidar2d.fit.folder import write_atomically
 from lidar2d.frame import Batch, Frame, collate
 from lidar2d.nets.minkunet import MinkUNet, MinkUNet34C
 from lidar2d.nets.rangeview import RangeView
 from lidar2d.nets.sparse import Grid, Kernel, SparseTensor, SubmanifoldConv, voxelise
+from lidar2d.nets.sparse.layouts import lay_out, restore
 from lidar2d.nets.voxelnet import VoxelNet
 
 VOXEL = (0.1, 0.1, 0.1)  # metres
@@ -73,9 +75,7 @@ def main() -> None:
     }
     print(table(result))
     if given.out:
-        unfinished = given.out.with_name(f".{given.out.name}")
-        unfinished.write_text(json.dumps(result, indent=1) + "\n")
-        unfinished.replace(given.out)
+        write_atomically(given.out, lambda unfinished: unfinished.write_text(json.dumps(result, indent=1) + "\n"))
 
 
 def read(path: Path | None, columns: int) -> Batch:
@@ -133,7 +133,7 @@ def spconv(grid: Grid, features: Tensor, kernel: Tensor, gradient: Tensor) -> St
         indice_key="sweep",
         algo=None if features.is_cuda else library.ConvAlgo.Native,
     ).to(kernel.device)
-    conv.weight.data = kernel.view(3, 3, 3, *kernel.shape[1:]).permute(4, 0, 1, 2, 3).contiguous()
+    conv.weight.data = lay_out(kernel, (3, 3, 3), "spconv")
     places = grid.coordinates.clone()
     places[:, 1:] -= places[:, 1:].amin(0)
     shape = (places[:, [3, 2, 1]].amax(0) + 1).tolist()
@@ -144,7 +144,7 @@ def spconv(grid: Grid, features: Tensor, kernel: Tensor, gradient: Tensor) -> St
     def step() -> list[Tensor]:
         out = conv(x).features
         to_features, to_kernel = torch.autograd.grad(out, [x.features, conv.weight], gradient)
-        return [out.detach(), to_features, to_kernel.permute(1, 2, 3, 4, 0).reshape(kernel.shape)]
+        return [out.detach(), to_features, restore(to_kernel, tuple(kernel.shape), "spconv")]
 
     return step
 

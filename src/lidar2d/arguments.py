@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from argparse import ArgumentError
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
+from lidar2d import recipe
 from lidar2d.complaints import explain, nearest_setting
+from lidar2d.docstrings import load
 from lidar2d.errors import SettingError, UsageError
 
 set_parsing_settings(unset_sentinel=True)  # a null in a recipe is a value, and is checked as one
@@ -88,10 +92,12 @@ def _take_nulls(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     words = list(argv)
     while words:
         name, equals, value = words[0].partition("=")
+        setting = name.removeprefix("--")
         if name.startswith("--method.") and (value if equals else "".join(words[1:2])) == "null":
-            nulls.append(name.removeprefix("--"))
+            nulls.append(setting)
             words = words[1 if equals else 2 :]
         else:
+            nulls = [null for null in nulls if null != setting]  # the last value counts
             rest.append(words.pop(0))
     return nulls, rest
 
@@ -142,6 +148,33 @@ def _in_full(error: UsageError, content: dict[str, Any]) -> UsageError:
         if name.rpartition(".")[2] == error.name and str(value).strip("[]") == given
     ]
     return SettingError(flag[0], error.value, error.needs) if len(flag) == 1 else error
+
+
+def forget_other_classes(settings: Namespace, chosen: Path, argv: Sequence[str]) -> None:
+    """Where a flag chose another network than the recipe, give it its own defaults: the parser keeps like-named ones.
+
+    Args:
+        settings: of ``fit``, changed in place.
+        chosen: the recipe.
+        argv: the flags, which count nevertheless.
+    """
+    given = {word.removeprefix("--").partition("=")[0] for word in argv}
+    parts = (recipe.read(chosen).get("method") or {}).get("init_args") or {}
+    for part, before in parts.items():
+        flag, node = f"method.{part}", settings.method.init_args.get(part)
+        if flag not in given or not isinstance(before, dict) or before.get("class_path") == node.class_path:
+            continue
+        defaults = inspect.signature(load(node.class_path)).parameters
+        for name in before.get("init_args") or {}:
+            if name in node.init_args and not any(word.startswith(f"{flag}.{name}") for word in given):
+                node.init_args[name] = defaults[name].default
+
+
+def forget_weights(settings: Namespace) -> None:
+    """Let encoders begin at random: a run that is resumed has its own weights, and the first ones may be gone."""
+    for encoder in (settings.method.init_args.points, settings.method.init_args.images):
+        if isinstance(encoder.init_args.get("weights"), str):
+            encoder.init_args.weights = None
 
 
 def resolved(parser: ArgumentParser, settings: Namespace) -> dict[str, Any]:

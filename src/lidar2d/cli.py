@@ -27,7 +27,7 @@ lidar2d: distillation between cameras and LiDAR
   lidar2d view --data kitti --data.root DIR --index 3      draw a frame, its points and boxes
   lidar2d check --data nuscenes --data.root DIR      is every file there, and readable?
   lidar2d weights FILE                               whose weights are they, and which network do they fit?
-  lidar2d list methods|datasets|suites
+  lidar2d list methods|datasets|suites|networks
 
 `lidar2d COMMAND --help` says more."""
 
@@ -43,6 +43,9 @@ lidar2d fit --method NAME [--data NAME] [--SETTING VALUE ...]
   --resume [DIR]           go on with the run in DIR, or with the method's newest; a run keeps its own recipe,
                            so that only --trainer.*, --data.root and --data.workers may follow
   --print_config           print the whole recipe and stop
+
+  --method.points NAME     another network (`lidar2d list networks`), or package.module.Class of your own;
+  --method.images NAME     its settings begin at its own defaults, not at the recipe's
 
 Every setting below is a key of the recipe and a flag."""
 
@@ -64,12 +67,13 @@ lidar2d view [--data NAME] [--data.root DIR] [--index N] [--out FILE.png]
   --out FILE.png           view.png by default"""
 
 WEIGHTS_HELP = """\
-lidar2d weights FILE
+lidar2d weights FILE [--names]
 lidar2d weights RUN --to FORM --out FILE
 
-Says what a file of weights holds, which network it fits, and what becomes of every name in it.
-Exit status 1 if it fits none. With --to, writes a trained encoder of a run for another project.
+Says what a file of weights holds and which network it fits. Exit status 1 if it fits none.
+With --to, writes a trained encoder of a run for another project.
 
+  --names       a line for every name in the file, and what becomes of it
   --to FORM     openpcdet, mmdet3d, mmdet3d-mvx, slidr, slidr-voxelnet, spconv or timm (docs/weights.md)
   --out FILE    where to"""
 
@@ -117,10 +121,10 @@ def _dispatch(argv: list[str]) -> int:
 
 def _list(argv: list[str]) -> int:
     if argv and argv[0] in ("-h", "--help"):
-        _say("lidar2d list methods|datasets|suites")
+        _say("lidar2d list methods|datasets|suites|networks")
         return 0
     if len(argv) != 1:
-        raise UsageError(f"list takes one word: {', '.join(listing.KINDS)}")
+        raise UsageError(f"list takes one word: {', '.join([*listing.KINDS, listing.NETWORKS])}")
     _say(listing.table(argv[0]))
     return 0
 
@@ -134,17 +138,22 @@ def _fit(argv: list[str]) -> int:
     told = words.spell_fit(asked, ("method", "data", "trainer", "seed", "run", "resume", "config"))
 
     # from here on the words name things that exist, and torch is worth its seconds
-    from lidar2d import arguments
+    from lidar2d import arguments, docstrings
     from lidar2d.data.module import LidarData
     from lidar2d.fit import TrainerOptions
     from lidar2d.methods.base import Method
 
     parser = arguments.fit_parser(Method, LidarData, TrainerOptions)
     settings = arguments.parse(parser, ["--config", str(told.recipe), *told.flags])
+    arguments.forget_other_classes(settings, told.recipe, told.flags)
     content = arguments.resolved(parser, settings)
     if wants_help:
-        values = {name: "null" if value is None else value for name, value in arguments.flags(content).items()}
-        _say("\n".join([FIT_HELP, *(f"  --{name:<34} {value}" for name, value in values.items())]))
+        takers = {
+            "method": docstrings.load(content["method"]["class_path"]),
+            "data": LidarData,
+            "trainer": TrainerOptions,
+        }
+        _say(FIT_HELP + "\n" + docstrings.settings_table(content, takers))
         return 0
     if "--print_config" in argv:
         _say(yaml.safe_dump(content, sort_keys=False).rstrip())
@@ -158,9 +167,12 @@ def _run(told: words.FitWords, parser: ArgumentParser, settings: Namespace, cont
 
     from lidar2d import arguments
     from lidar2d.fit import fit, rehearse
+    from lidar2d.fit.folder import RunFolder
 
     within(0, 2**63 - 1, seed=settings.seed)
     torch.manual_seed(settings.seed)  # the networks' first weights
+    if told.resume and told.run is not None and RunFolder(told.run).start.is_file():
+        arguments.forget_weights(settings)  # `content` keeps them
     built = arguments.build(parser, settings)
     rehearse(built.method, built.data, built.trainer)  # so that a mistake leaves no folder behind
     joined = os.environ.get(JOINED)
@@ -253,7 +265,8 @@ def _weights(argv: list[str]) -> int:
         return 0
     to, rest = words.take(argv, "--to")
     out, rest = words.take(rest, "--out")
-    words.check_heads("weights", rest, ("to", "out"))
+    words.check_heads("weights", rest, ("to", "out", "names"))
+    names, rest = "--names" in rest, [word for word in rest if word != "--names"]
     if len(rest) != 1:
         raise UsageError(f"weights takes one file or run folder, not {len(rest)}: lidar2d weights FILE")
     if (to is None) != (out is None):
@@ -268,7 +281,7 @@ def _weights(argv: list[str]) -> int:
         encoder = exchange.write(path, to, Path(out).expanduser())
         _say(f"{out}: {encoder} of {path}, for {to}")
         return 0
-    text, fits = exchange.describe(path)
+    text, fits = exchange.describe(path, names)
     _say(text)
     return 0 if fits else 1
 

@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from lidar2d import recipe
+from lidar2d import listing, recipe
 from lidar2d.errors import nearest
 
 Attempt = Callable[[Sequence[str]], dict[str, Any] | str]
@@ -73,7 +73,7 @@ def _judge(complaint: str, settings: list[Setting], attempt: Attempt) -> str:
     place, said = _first_refused(settings, attempt)
     if place is None:
         if missing := re.search(r"arguments are required: ([\w.]+)", complaint):
-            inside = "method." if "given class_path" in complaint else ""
+            inside = "".join(f"{key}." for key in re.findall(r'Parser key "([\w.]+)"', complaint))
             return (
                 f"{inside}{missing[1]} has no value; set it in the recipe, or by a flag: --{inside}{missing[1]} VALUE"
             )
@@ -153,7 +153,9 @@ def _wrong_class(value: str, said: str) -> str:
     if base := re.search(r"does not correspond to a subclass of (\w+)", said):
         return f"{value} is no {base[1]}"
     if "." not in value:
-        return f"'{value}' is no class; give its dotted path, as in package.module.Class"
+        known = get_close_matches(value, listing.networks(), n=1)
+        hint = f"did you mean {known[0]}?" if known else "`lidar2d list networks`, or give its dotted path"
+        return f"'{value}' is no class; {hint}"
     return f"no class {value}; " + ("no such module" if "No module" in said else "its module has none of that name")
 
 

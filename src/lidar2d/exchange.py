@@ -7,19 +7,21 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
+import yaml
 from torch import nn
 
 from lidar2d import runs
-from lidar2d.arguments import build, fit_parser, parse
+from lidar2d.arguments import build, fit_parser, forget_weights, parse
 from lidar2d.data.module import LidarData
 from lidar2d.errors import UsageError
 from lidar2d.fit import TrainerOptions
 from lidar2d.fit.folder import RunFolder, write_atomically
 from lidar2d.methods.base import Method
-from lidar2d.nets.checkpoints import File, Loaded, match_images, open_file
+from lidar2d.nets.checkpoints import File, Loaded, match, match_images, open_file
 from lidar2d.nets.encoder import PointEncoder
 from lidar2d.nets.exports import export, form
 from lidar2d.nets.minkunet import MinkUNet34C
@@ -47,17 +49,30 @@ IMAGES = (
 )
 
 
-def describe(path: Path) -> tuple[str, bool]:
-    """Return what a file holds, network by network and name by name, and whether any network fits."""
+def describe(path: Path, names: bool = False) -> tuple[str, bool]:
+    """Return what a file holds and which networks it fits, and whether it fits any.
+
+    Args:
+        path: of the file.
+        names: a line for every name in it is added.
+    """
     file = open_file(path)
     count = sum(tensor.numel() for tensor in file.tensors.values())
     lines = [f"{path}: {len(file.tensors)} tensors, {count / 1e6:.1f} M numbers: {contents(file.tensors)}"]
-    found = list(_fitting(file))
+    found = list(_fitting_own(file) if (path.parent / runs.RECIPE).is_file() else _fitting(file))
     for name, loaded in found:
-        lines += ["", f"fits {name}", loaded.table()]
+        lines += ["", f"fits {name}", loaded.table() if names else loaded.summary()]
     if not found:
         lines += ["", "it fits none of the networks that others release weights of"]
     return "\n".join(lines), bool(found)
+
+
+def _fitting_own(file: File) -> Iterator[tuple[str, Loaded]]:
+    """Try the encoders of the run that the file lies in."""
+    method = _method(file.path.parent)
+    for part, encoder in (("points", method.points), ("images", method.images)):
+        with suppress(UsageError):
+            yield f"the run's method.{part}, {type(encoder).__name__}", encoder.match(file)[1]
 
 
 def _fitting(file: File) -> Iterator[tuple[str, Loaded]]:
@@ -66,12 +81,15 @@ def _fitting(file: File) -> Iterator[tuple[str, Loaded]]:
         with torch.device("meta"):
             net = make()
         with suppress(UsageError):
-            yield name, net.match(file)[1]
+            loaded = match(net, file, net.head, {})[1]
+            other = file.differences(loaded.found, net.settings())
+            needs = ", ".join(f"{setting}: {yaml.safe_dump(value).split()[0]}" for setting, value in other.items())
+            yield (f"{name}{', ' if ' with ' in name else ' with '}{needs}" if needs else name), loaded
     for name in IMAGES:
         with torch.device("meta"):
             backbone: nn.Module = timm.create_model(name, num_classes=0)
         with suppress(UsageError):
-            yield f"TimmEncoder with name: {name}", match_images(backbone, file, ())[1]
+            yield f"TimmEncoder with name: {name}", match_images(backbone, file, (), {})[1]
 
 
 def write(run: Path, to: str, out: Path) -> str:
@@ -82,13 +100,19 @@ def write(run: Path, to: str, out: Path) -> str:
     """
     wanted = form(to)
     folder = RunFolder(run)
+    if (out.exists() and not out.is_file()) or not out.name or out.resolve().parent == run.resolve():
+        raise UsageError(f"--out {out} is a folder, a device or the run's own; name a file elsewhere")
+    if out.exists():
+        raise UsageError(f"--out {out} exists; name another file, or remove it first")
+    if out.suffix == ".safetensors":
+        raise UsageError(f"--out {out}: a PyTorch file is written; name it .pt or .pth")
     method = _method(run)
     if not folder.checkpoint.is_file():
         raise UsageError(f"{run} has no {folder.checkpoint.name}: it has not finished; lidar2d fit --resume {run}")
     fill(method, read_weights(folder.checkpoint), str(folder.checkpoint))
     for encoder in (method.points, method.images):
         if isinstance(encoder, wanted.network):
-            write_atomically(out, functools.partial(torch.save, export(encoder, wanted)))
+            _save(export(encoder, wanted), out)
             return type(encoder).__name__
     raise UsageError(
         f"{to} is for {wanted.network.__name__}; {run} has {type(method.points).__name__} and "
@@ -96,12 +120,23 @@ def write(run: Path, to: str, out: Path) -> str:
     )
 
 
+def _save(content: dict[str, Any], out: Path) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        UsageError: if it cannot be written.
+    """
+    try:
+        write_atomically(out, functools.partial(torch.save, content))
+    except (OSError, RuntimeError) as error:  # torch.save hides what the system said
+        reason = getattr(error, "strerror", None) or "the disk may be full, or the folder closed"
+        raise UsageError(f"cannot write {out}: {reason}") from None
+
+
 def _method(run: Path) -> Method:
     """Build a run's method with random weights: those that it began from may be gone."""
     parser = fit_parser(Method, LidarData, TrainerOptions)
     settings = parse(parser, ["--config", str(runs.saved_recipe(run))])
-    for encoder in (settings.method.init_args.points, settings.method.init_args.images):
-        if isinstance(encoder.init_args.get("weights"), str):
-            encoder.init_args.weights = None
+    forget_weights(settings)
     method: Method = build(parser, settings).method
     return method

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lidar2d import recipe, runs
+from lidar2d import listing, recipe, runs
 from lidar2d.errors import UsageError, nearest
 
+CLASSES = ("--method.points", "--method.images")  # whose values are classes
 MOVABLE = ("--data.root", "--data.workers")  # beside --trainer.*, what a run may be resumed with
 
 
@@ -41,6 +42,7 @@ def spell_fit(argv: Sequence[str], heads: Iterable[str]) -> FitWords:
     run_name, rest = take(rest, "--run")
     resume, rest = take(rest, "--resume", default="")
     card, rest = spell_data(rest)
+    rest = _classes_first(rest)
     if resume is not None and run_name is not None:
         raise UsageError("--run and --resume both name the run folder; give one of them")
     if name is None and not resume:
@@ -58,6 +60,20 @@ def spell_fit(argv: Sequence[str], heads: Iterable[str]) -> FitWords:
     if method is not None and _class_path(method) != _class_path(saved):
         raise UsageError(f"{run} is a run of {_class_path(saved)}, not of '{name}'; leave --method out")
     return FitWords(None, saved, run, True, tuple(rest))
+
+
+def _classes_first(argv: Sequence[str]) -> list[str]:
+    """Move the flags that choose a network before those of its settings, and spell short names of networks out."""
+    words = list(argv)
+    for flag in CLASSES:
+        name, rest = take(words, flag)
+        if name is not None:
+            network = listing.networks().get(name)
+            settings = (index for index, word in enumerate(words) if word.startswith(f"{flag}."))
+            own = next(index for index, word in enumerate(words) if word.partition("=")[0] == flag)
+            place = min(own, next(settings, own))
+            words = [*rest[:place], flag, name if network is None else network.path, *rest[place:]]
+    return words
 
 
 def _kept(run: Path, flags: list[str], card: list[str] | None) -> list[str]:

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import time
 
@@ -154,18 +155,40 @@ def test_a_distilled_backbone_is_told_from_its_file_and_written_for_a_detector(c
     command_line.run(*common, "--run", "one")
     said = command_line.run("weights", "one", "--to", "openpcdet", "--out", "detector.pth")
     assert said == "detector.pth: VoxelNet of one, for openpcdet\n"
-    told = command_line.run("weights", "detector.pth")
+    assert "name another file" in command_line.run(
+        "weights", "one", "--to", "openpcdet", "--out", "detector.pth", status=2
+    )
+    told = command_line.run("weights", "detector.pth", "--names")
     assert "fits VoxelNet" in told
     assert "random     final.kernel" in told
     student = load_file(command_line.folder / "one" / "student.safetensors")
     written = torch.load(command_line.folder / "detector.pth")["model_state"]
     assert torch.equal(written["backbone_3d.conv_out.1.weight"], student["conv_out.1.weight"])
     again = command_line.run(*common, "--run", "two", "--method.points.weights", "detector.pth")
-    assert "60 weights used" in again
+    assert re.search(r"points +VoxelNet, .*60 weights used", again)
+    assert "images      SmallConv, random weights" in again
+    assert "fits the run's method.points, VoxelNet" in command_line.run("weights", "two/student.safetensors")
     assert (
         "used       model_state.backbone_3d.conv_out.0.weight"
         in (command_line.folder / "two" / "points-weights.txt").read_text()
     )
+    (command_line.folder / "detector.pth").rename(command_line.folder / "moved.pth")
+    (command_line.folder / "two" / "pretrain-done.ckpt").unlink()
+    (command_line.folder / "two" / "method.ckpt").unlink()
+    resumed = command_line.run("fit", "--resume", "two")  # without the file that it began from
+    assert "pretrain 1/1" in resumed
+    again = load_file(command_line.folder / "two" / "student.safetensors")
+    command_line.run(*common, "--run", "three", "--method.points.weights", "moved.pth")
+    once = load_file(command_line.folder / "three" / "student.safetensors")
+    assert all(torch.equal(once[name], value) for name, value in again.items())
+    for out in (".", "one", "one/method.ckpt", "/dev/null", "a.safetensors", "missing/../one/x.pth"):
+        said = command_line.run("weights", "one", "--to", "openpcdet", "--out", out, status=2)
+        assert "--out" in said
+        assert "Traceback" not in said
+    (command_line.folder / "file").write_text("in the way")
+    assert "cannot write file/a.pth" in command_line.run(
+        "weights", "one", "--to", "openpcdet", "--out", "file/a.pth", status=2
+    )
     assert "for TimmEncoder" in command_line.run("weights", "one", "--to", "timm", "--out", "a.pth", status=2)
-    assert "no run folder" in command_line.run("weights", "three", "--to", "timm", "--out", "a.pth", status=2)
+    assert "no run folder" in command_line.run("weights", "four", "--to", "timm", "--out", "a.pth", status=2)
     assert not (command_line.folder / "a.pth").exists()

@@ -7,6 +7,7 @@ import torch
 
 from lidar2d.frame import Frame
 
+POINTS = 1500  # of a frame; more pairs than are kept of a batch to look for clusters
 CARD = """\
 name: tiny
 title: Tiny
@@ -44,14 +45,14 @@ class Tiny:
 
     def __getitem__(self, index):
         rng = np.random.default_rng(self.seeds[index])
-        xyz = np.c_[rng.uniform(3, 20, 400), rng.uniform(-10, 10, 400), rng.uniform(-2, 2, 400)]
+        xyz = np.c_[rng.uniform(3, 20, POINTS), rng.uniform(-10, 10, POINTS), rng.uniform(-2, 2, POINTS)]
         pose = np.eye(4)
         pose[:3, :3] = [[0, -1, 0], [0, 0, -1], [1, 0, 0]]
         labels = torch.from_numpy((rng.uniform(size=(2, 32, 48)) > 0.5).astype(np.int64))
         bright = {"day": 0.8, "fog": 0.5, "night": 0.2}[self.conditions[index]]
         images = (0.2 + bright * labels[:, None] * torch.tensor([1.0, 0.6, 0.2])[:, None, None]).clamp(0, 1)
         return Frame(
-            points=torch.from_numpy(np.c_[xyz, rng.uniform(size=400)]).float(),
+            points=torch.from_numpy(np.c_[xyz, rng.uniform(size=POINTS)]).float(),
             images=images.float(),
             intrinsics=torch.tensor([[30.0, 0, 24], [0, 30, 16], [0, 0, 1]], dtype=torch.float64).repeat(2, 1, 1),
             cam_from_lidar=torch.from_numpy(np.stack([pose, pose])),

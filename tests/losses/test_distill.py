@@ -60,3 +60,12 @@ def test_standardise_over_parts_equals_standardise_over_all():
 def test_standardise_is_the_identity_before_it_saw_anything():
     rows = torch.randn(3, 4, generator=torch.Generator().manual_seed(4))
     assert torch.equal(Standardise(4)(rows), rows)
+
+
+def test_a_channel_that_never_moved_does_not_blow_up_later():
+    rows = torch.randn(500, 3, generator=torch.Generator().manual_seed(5)) * torch.tensor([2.0, 0.02, 0.0]) + 1
+    module = Standardise(3)
+    module.update(rows)
+    found = module(rows + torch.tensor([0.0, 0.0, 0.1]))
+    assert found[:, :2].std(0, unbiased=False).tolist() == pytest.approx([1, 1], abs=1e-3)
+    assert found[:, 2].abs().max() < 1

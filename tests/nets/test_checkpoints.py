@@ -8,10 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from lidar2d.errors import UsageError
+from lidar2d.fit.folder import RunFolder
+from lidar2d.methods.base import Stage
+from lidar2d.methods.ppkt import PPKT
 from lidar2d.nets.checkpoints import match_images, open_file
 from lidar2d.nets.images import TimmEncoder
 from lidar2d.nets.minkunet import MinkUNet
+from lidar2d.nets.rangeview import RangeView
 from lidar2d.nets.releases import mmdet3d_name, obow_name, spconv_name
+from lidar2d.nets.small import SmallConv
 from lidar2d.nets.sparse.layouts import kernels, lay_out
 from lidar2d.nets.voxelnet import VoxelNet
 from lidar2d.nets.waffleiron import WaffleIron
@@ -22,7 +27,7 @@ State = dict[str, Tensor]
 def scrambled(net: nn.Module) -> nn.Module:
     """Give every number of a network a value of its own, statistics of norms among them."""
     for value in net.state_dict().values():
-        value.copy_(torch.randn(value.shape) if value.is_floating_point() else torch.tensor(7))
+        value.copy_(torch.randn(value.shape).abs() if value.is_floating_point() else torch.tensor(7))
     return net
 
 
@@ -188,7 +193,7 @@ def test_a_head_of_another_size_stays_random_and_is_told(tmp_path, unet):
     assert torch.equal(net.final.kernel, begun["final.kernel"])
     assert same(net, {name: value for name, value in unet.items() if "tracked" not in name}, but="final.")
     assert net.loaded.kept == ("final.kernel", "final.bias")
-    assert "final.kernel, final.bias not in it: random" in net.loaded.summary()
+    assert "final.kernel, final.bias not in it in this size: random" in net.loaded.summary()
     assert net.loaded.table().count("\nused ") == len(net.loaded.used)
 
 
@@ -374,7 +379,7 @@ def test_what_is_matched_is_not_yet_changed(tmp_path, resnet):
     torch.save(resnet, tmp_path / "file.pt")
     backbone = timm.create_model("resnet26", num_classes=0)
     before = backbone.conv1.weight.clone()
-    values, loaded = match_images(backbone, open_file(tmp_path / "file.pt"), ())
+    values, loaded = match_images(backbone, open_file(tmp_path / "file.pt"), (), {})
     assert torch.equal(backbone.conv1.weight, before)
     assert torch.equal(values["conv1.weight"], resnet["conv1.weight"])
     assert "conv1.weight" in loaded.used
@@ -390,3 +395,85 @@ def test_a_network_without_its_last_layer_leaves_the_files_out(tmp_path, unet, r
         net, {name: value for name, value in unet.items() if name in net.state_dict() and "tracked" not in name}
     )
     assert {"the last layer, which this network is without"} <= set(net.loaded.beside.values())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (torch.full((27, 1, 16), torch.nan), "not finite"),
+        (torch.ones(27, 1, 16, dtype=torch.int8), "torch.int8"),
+        (torch.ones(27, 1, 16, dtype=torch.complex64), "torch.complex64"),
+        (torch.ones(27, 1, 16).to_sparse(), "no plain real numbers"),
+    ],
+)
+def test_numbers_that_no_training_leaves_are_refused(tmp_path, unet, wrong, said):
+    torch.save(dict(unet) | {"conv0p1s1.kernel": wrong}, tmp_path / "file.pt")
+    assert said in refusal(lambda: MinkUNet(weights=str(tmp_path / "file.pt")))
+
+
+def test_a_negative_variance_is_refused(tmp_path, unet, resnet):
+    torch.save(dict(unet) | {"bn0.bn.running_var": -torch.ones(16)}, tmp_path / "file.pt")
+    said = refusal(lambda: MinkUNet(weights=str(tmp_path / "file.pt")))
+    assert "bn0.bn.running_var holds a negative variance" in said
+    torch.save(dict(resnet) | {"bn1.running_var": -torch.ones(64)}, tmp_path / "image.pt")
+    assert "negative variance" in refusal(lambda: TimmEncoder("resnet26", weights=str(tmp_path / "image.pt")))
+
+
+@pytest.mark.parametrize("average", ["ema", "swa", "avg", "net_ema", "ema_model", "model_ema", "teacher"])
+def test_the_network_counts_and_not_its_average(tmp_path, unet, average):
+    other = {name: value * 2 if value.is_floating_point() else value for name, value in unet.items()}
+    other |= {name: value.abs() for name, value in other.items() if name.endswith("running_var")}
+    torch.save({average: other, "network": unet}, tmp_path / "file.pt")
+    assert MinkUNet(weights=str(tmp_path / "file.pt")).loaded.found.place == "network."
+
+
+def test_a_run_keeps_the_settings_that_its_weights_depend_on(tmp_path):
+    folder = RunFolder(tmp_path)
+    net = MinkUNet(voxel_size=0.2, intensity_scale=1.0)
+    folder.save_student(net)
+    MinkUNet(voxel_size=0.2, intensity_scale=1.0, weights=str(folder.student))
+    said = refusal(lambda: MinkUNet(voxel_size=0.2, weights=str(folder.student)))
+    assert "trained with intensity_scale 1.0, this network has 255.0" in said
+    panorama = RangeView(elevation=(-25.0, 2.0))
+    folder.save_student(panorama)
+    assert "trained with elevation [-25.0, 2.0]" in refusal(lambda: RangeView(weights=str(folder.student)))
+    assert RangeView(elevation=(-25.0, 2.0), weights=str(folder.student)).loaded.kept == ()
+
+
+def test_a_method_keeps_the_settings_of_both_of_its_encoders(tmp_path):
+    method = PPKT(MinkUNet(voxel_size=0.2), TimmEncoder("vit_tiny_patch16_224.augreg_in21k", weights=None), Stage(1))
+    RunFolder(tmp_path).save_weights(tmp_path / "method.ckpt", method)
+    MinkUNet(voxel_size=0.2, weights=str(tmp_path / "method.ckpt"))
+    assert "voxel_size 0.2" in refusal(lambda: MinkUNet(weights=str(tmp_path / "method.ckpt")))
+    TimmEncoder("vit_tiny_patch16_224.augreg_in21k", weights=str(tmp_path / "method.ckpt"))
+    other = "deit_tiny_patch16_224.fb_in1k"  # the same shapes; images were normalised otherwise
+    assert "trained with mean [0.5" in refusal(lambda: TimmEncoder(other, weights=str(tmp_path / "method.ckpt")))
+
+
+def test_kernels_of_patches_of_another_size_are_not_resampled(tmp_path):
+    state = timm.create_model("vit_tiny_patch16_224", num_classes=0).state_dict()
+    state["patch_embed.proj.weight"] = torch.randn(192, 3, 8, 8)
+    torch.save(state, tmp_path / "file.pt")
+    said = refusal(lambda: TimmEncoder("vit_tiny_patch16_224", weights=str(tmp_path / "file.pt")))
+    assert "no patch_embed.proj.weight of (192, 3, 16, 16) in it" in said
+
+
+def test_low_rank_updates_are_folded_in_before_a_file_is_taken(tmp_path):
+    tuned = TimmEncoder("vit_tiny_patch16_224", weights=None, frozen=False, tune_last=1, lora_rank=2)
+    for part in tuned.tuned():
+        if hasattr(part, "b"):
+            torch.nn.init.ones_(part.b)
+    torch.save(tuned.state_dict(), tmp_path / "file.pt")
+    assert "is not folded in" in refusal(lambda: TimmEncoder("vit_tiny_patch16_224", weights=str(tmp_path / "file.pt")))
+    tuned.merge()
+    torch.save(tuned.state_dict(), tmp_path / "file.pt")
+    plain = TimmEncoder("vit_tiny_patch16_224", weights=str(tmp_path / "file.pt")).eval()
+    images = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(plain(images), tuned.eval()(images), atol=1e-5, rtol=1e-4)
+
+
+def test_a_small_encoder_is_found_in_a_method(tmp_path):
+    net = scrambled(SmallConv(16, 8))
+    torch.save({"state_dict": under("images.", net.state_dict())}, tmp_path / "file.pt")
+    assert same(SmallConv(16, 8, weights=str(tmp_path / "file.pt")), net.state_dict())
+    assert "does not fit" in refusal(lambda: SmallConv(16, 4, weights=str(tmp_path / "file.pt")))

@@ -242,3 +242,14 @@ def test_wrong_levels_and_parts_are_answered_in_a_line_or_two(tmp_path, flags, a
         parsed(tmp_path, {"frozen": False}, *flags.split())
     assert answer in str(error.value)
     assert len(str(error.value).splitlines()) <= 3
+
+
+@pytest.mark.parametrize(("name", "channels"), [(VIT, 192), ("resnet18", 512)])
+def test_no_image_gives_no_map(name, channels):
+    assert TimmEncoder(name, weights=None)(torch.zeros(0, 3, 64, 96)).shape[:2] == (0, channels)
+
+
+def test_a_backbone_that_cuts_the_border_off_is_refused():
+    net = TimmEncoder("inception_v3", weights=None)
+    with pytest.raises(UsageError, match="does not reach the border"):
+        net(torch.rand(1, 3, 128, 128))

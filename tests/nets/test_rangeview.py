@@ -131,3 +131,10 @@ def test_features_of_some_points_are_those_of_all():
     points, rows = batch(50, 70), torch.tensor([3, 3, 119, 60, 0])
     encoder = net()
     assert torch.allclose(encoder(points, rows), encoder(points)[rows], atol=1e-6)
+
+
+def test_a_panorama_of_another_sensor_is_told():
+    net = RangeView()
+    assert net.advice(32, (-30.67, 10.67)) == ""
+    assert "--method.points.rows 64 --method.points.elevation [-24.9,2] fits it" in net.advice(64, (-24.9, 2.0))
+    assert "32 rows from -31 to 11 degrees" in net.advice(64, (-24.9, 2.0))

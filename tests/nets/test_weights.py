@@ -70,3 +70,23 @@ def test_nothing_is_copied_when_one_name_does_not_fit():
 def test_a_long_list_of_faults_is_cut():
     with pytest.raises(UsageError, match="missing weight; missing bias; unknown a and 3 more"):
         fill(nn.Linear(2, 3), {name: torch.zeros(1) for name in "abcd"}, "file")
+
+
+@pytest.mark.parametrize(
+    "content", [b"hello world\n", b"method:\n  a: 1\n", b"\x80\x02}q\x00.", b"PK\x03\x04" + bytes(50), b""]
+)
+def test_any_other_file_is_named_in_a_line(tmp_path, content):
+    (tmp_path / "file.pt").write_bytes(content)
+    with pytest.raises(UsageError, match=r"file\.pt") as caught:
+        read_weights(tmp_path / "file.pt")
+    assert len(str(caught.value).splitlines()) <= 2
+
+
+def test_a_file_with_changed_bytes_is_named(tmp_path):
+    path = tmp_path / "file.pt"
+    torch.save({"weight": torch.arange(10_000.0)}, path)
+    content = bytearray(path.read_bytes())
+    content[20_000:20_200] = bytes(byte ^ 255 for byte in content[20_000:20_200])
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match="checksums"):
+        read_weights(path)

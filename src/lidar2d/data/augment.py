@@ -31,18 +31,30 @@ class Augment:
     """What is random about a training frame; everything is off unless it is asked for.
 
     Points come first, then the cuboid, then the images: the order of the published recipes.
+
+    Args:
+        rotate: the cloud about z, any angle.
+        flip_points: x and y, each with probability 1/2.
+        scale: factor of the cloud, such as [0.95, 1.05].
+        translate: metres: standard deviation of the cloud's shift along each axis.
+        drop_cuboid: cut the points of one random cuboid.
+        crop: share of the image area that is kept, such as [0.3, 1.0].
+        crop_ratio: width / height of the crop.
+        crop_size: (height, width) crops are resized to; None as they were.
+        flip_image: probability for each image, left to right.
+        photometric: strength of colour, blur and noise changes; 0 none, 1 strong.
     """
 
-    rotate: bool = False  # the cloud about z, any angle
-    flip_points: bool = False  # x and y, each with probability 1/2
-    scale: tuple[float, float] | None = None  # factor of the cloud, such as [0.95, 1.05]
-    translate: float = 0.0  # metres: standard deviation of the cloud's shift along each axis
-    drop_cuboid: bool = False  # cut the points of one random cuboid
-    crop: tuple[float, float] | None = None  # share of the image area that is kept, such as [0.3, 1.0]
-    crop_ratio: tuple[float, float] = (14 / 9, 17 / 9)  # width / height of the crop
-    crop_size: tuple[int, int] | None = None  # (height, width) crops are resized to; None = as it was
-    flip_image: float = 0.0  # probability for each image, left to right
-    photometric: float = 0.0  # strength of colour, blur and noise changes; 0 none, 1 strong
+    rotate: bool = False
+    flip_points: bool = False
+    scale: tuple[float, float] | None = None
+    translate: float = 0.0
+    drop_cuboid: bool = False
+    crop: tuple[float, float] | None = None
+    crop_ratio: tuple[float, float] = (14 / 9, 17 / 9)
+    crop_size: tuple[int, int] | None = None
+    flip_image: float = 0.0
+    photometric: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning."""

@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 from safetensors.torch import save
-from torch import nn
 
 from lidar2d.errors import UsageError
+from lidar2d.methods.base import Method
+from lidar2d.nets.encoder import Encoder
 from lidar2d.nets.lora import plain_state
 
 
@@ -62,15 +63,18 @@ class RunFolder:
         """The weights after a finished stage."""
         return self.path / f"{stage}-done.ckpt"
 
-    def save_weights(self, path: Path, state: dict[str, torch.Tensor]) -> None:
-        """Write weights."""
-        write_atomically(path, lambda unfinished: torch.save({"state_dict": state}, unfinished))
+    def save_weights(self, path: Path, method: Method) -> None:
+        """Write a method's weights, and the settings that those of its encoders depend on."""
+        settings = {"points": method.points.settings(), "images": method.images.settings()}
+        content = {"state_dict": method.state_dict(), "settings": settings}
+        write_atomically(path, lambda unfinished: torch.save(content, unfinished))
 
-    def save_student(self, encoder: nn.Module) -> None:
+    def save_student(self, encoder: Encoder) -> None:
         """Write the weights of one encoder, readable without pickle; low-rank updates are folded in."""
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in plain_state(encoder).items()}
+        settings = {"settings": json.dumps(encoder.settings())}
         # save_file itself makes a file that nobody else may read
-        write_atomically(self.student, lambda unfinished: unfinished.write_bytes(save(state)))
+        write_atomically(self.student, lambda unfinished: unfinished.write_bytes(save(state, settings)))
 
     def load_json(self, name: str) -> Any:
         """Read facts back.

@@ -54,27 +54,39 @@ def fit(
     if runs.is_first_process():
         data.prepare(progress=trainer.progress)
         if not folder.start.exists():
-            folder.save_weights(folder.start, method.state_dict())
-        _tell_weights(method, folder, console)
+            _tell_encoders(method, data, folder, console)
+    if folder.start.exists():  # of a resumed run, whose encoders were built at random
+        fill(method, read_weights(folder.start), str(folder.start))
+    elif runs.is_first_process():
+        folder.save_weights(folder.start, method)
     losses = {}
     for name in method.stages():
         losses[name] = _run_stage(name, method, data, trainer, seed, folder, console)
     if runs.is_first_process():
-        folder.save_weights(folder.checkpoint, method.state_dict())
+        folder.save_weights(folder.checkpoint, method)
         folder.save_student(method.images if method.student == "images" else method.points)
         folder.save_json("losses.json", losses)
         if trainer.report:
             report(method, data, folder, losses, console, half=trainer.precision == "bf16-mixed")
-        console.print(f"checkpoint  {folder.checkpoint}\nencoder     {folder.student}", highlight=False, soft_wrap=True)
+        console.print(
+            f"checkpoint  {folder.checkpoint}\nencoder     {folder.student}",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
     return folder.checkpoint
 
 
-def _tell_weights(method: Method, folder: RunFolder, console: Console) -> None:
-    """Say what became of the files that encoders were filled from, and keep every name."""
+def _tell_encoders(method: Method, data: LidarData, folder: RunFolder, console: Console) -> None:
+    """Say where the encoders' first weights came from, and keep every name; say which settings are another sensor's."""
     for name, encoder in (("points", method.points), ("images", method.images)):
+        said = f"{name:<11} {type(encoder).__name__}, {encoder.origin}"
+        console.print(said, highlight=False, soft_wrap=True, markup=False)
         if encoder.loaded is not None:
-            console.print(f"{name:<11} {encoder.loaded.summary()}", highlight=False, soft_wrap=True)
             folder.save_text(f"{name}-weights.txt", encoder.loaded.table() + "\n")
+    if advice := method.points.advice(data.card.beams, data.card.elevation):
+        said = f"note        {type(method.points).__name__}: {advice}"
+        console.print(said, highlight=False, soft_wrap=True, markup=False)
 
 
 def rehearse(method: Method, data: LidarData, options: TrainerOptions) -> None:
@@ -163,7 +175,7 @@ def _run_stage(
     fell = {"steps": total, "losses": history.first_and_last()}
     if runs.is_first_process():
         folder.save_json(f"{name}-losses.json", fell)
-        folder.save_weights(folder.done(name), method.state_dict())
+        folder.save_weights(folder.done(name), method)
         folder.last(name).unlink(missing_ok=True)
     return fell
 

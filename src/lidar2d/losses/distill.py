@@ -27,6 +27,9 @@ def distance(features: Tensor, targets: Tensor, kind: Distance) -> Tensor:
     return difference.square().sum(-1).clamp_min(1e-12).sqrt()  # the clamp keeps the gradient finite at zero
 
 
+_STILL = 1e-4  # of the mean deviation; below it a channel counts as constant
+
+
 class Standardise(nn.Module):
     """Bring features to zero mean and unit variance a channel, by statistics over all features it was shown.
 
@@ -60,5 +63,8 @@ class Standardise(nn.Module):
         if self.count == 0:
             return features
         mean = self.sums / self.count
-        deviation = (self.squares / self.count - mean.square()).clamp_min(0).sqrt() + 1e-6
+        deviation = (self.squares / self.count - mean.square()).clamp_min(0).sqrt()
+        # a channel that never moved tells nothing of its scale: it gets that of the others, and cannot blow up later
+        usual = deviation.mean()
+        deviation = torch.where(deviation > _STILL * usual, deviation, usual.clamp_min(1e-6))
         return (features - mean.to(features.dtype)) / deviation.to(features.dtype)

@@ -137,8 +137,8 @@ class Collab(Method):
             found = found[self._is_clear(batch)[found.view]]
             seen = read(self.teacher(batch.images.to(self.device)).float(), found, batch.image_size)
             self.standardise.update(seen)
-            kept.append(gather(seen[:: max(1, len(seen) // _KEPT)]))
-            seed = int(batch.seeds[0])
+            kept.append(gather(seen[sample(batch.view_frame[found.view], batch.seeds, _KEPT)]))
+            seed = int(gather(batch.seeds.to(self.device)).min())
         rows = torch.cat(kept)
         needed = 2 if self.codes is None else len(self.codes.share)
         if len(rows) < needed:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import sys
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -16,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from lidar2d.errors import UsageError
-from lidar2d.nets.releases import NAMINGS, Found, flatten, is_count, recognise, what_beside
+from lidar2d.nets.releases import CONFIG, NAMINGS, Found, flatten, is_count, recognise, what_beside
 from lidar2d.nets.sparse import layouts
 from lidar2d.nets.sparse.kernel import Triple
-from lidar2d.nets.weights import read_file, refuse
+from lidar2d.nets.weights import read_file, read_metadata, refuse
 
 Shape = tuple[int, ...]
 
@@ -47,7 +49,7 @@ class Loaded:
         parts += [f"{len(self.reshaped)} of them reshaped"] if self.reshaped else []
         parts += [f"{len(self.beside)} of heads left out"] if self.beside else []
         parts += [f"{len(self.elsewhere)} of other networks"] if self.elsewhere else []
-        parts += [f"{', '.join(self.kept)} not in it: random"] if self.kept else []
+        parts += [f"{', '.join(self.kept)} not in it in this size: random"] if self.kept else []
         return f"{self.path}: {'; '.join([*where, *parts])}"
 
     def table(self) -> str:
@@ -67,8 +69,15 @@ class File:
     """A file of weights."""
 
     path: Path
-    content: Any
     tensors: dict[str, Tensor]  # all that it holds, their names joined by dots
+    settings: dict[str, dict[str, Any]]  # what weights depend on beside their shapes, by a part of their place
+
+    def differences(self, found: Found, settings: Mapping[str, object]) -> dict[str, Any]:
+        """Return the settings that the file tells of the weights found in it and that are not those given."""
+        parts = (self.settings[part] for part in found.place.split(".") if part in self.settings)
+        # lists for tuples, whichever the file has
+        told, here = (json.loads(json.dumps(found, default=str)) for found in (next(parts, {}), settings))
+        return {name: told[name] for name, value in here.items() if name in told and told[name] != value}
 
 
 def open_file(path: Path) -> File:
@@ -78,20 +87,39 @@ def open_file(path: Path) -> File:
         UsageError: if it is unreadable.
     """
     content = read_file(path)
-    return File(path, content, flatten(content))
+    try:
+        tensors = flatten(content)
+    except RecursionError:
+        raise UsageError(f"{path} is no file of weights: its dictionaries do not end") from None
+    return File(path, tensors, _settings(path, content))
 
 
-def match_points(
-    net: nn.Module, file: File, head: str, settings: Mapping[str, object]
+def _settings(path: Path, content: Any) -> dict[str, dict[str, Any]]:
+    """Return what a file tells of its weights: a run's for each encoder, SLidR's and its successors' as ``config``."""
+    if path.suffix == ".safetensors":
+        with contextlib.suppress(ValueError):
+            told = json.loads(read_metadata(path).get("settings", "{}"))
+            return {"": told} if isinstance(told, dict) else {}
+    if not isinstance(content, dict):
+        return {}
+    own, config = content.get("settings"), content.get("config")
+    if isinstance(own, dict):
+        return {name: told for name, told in own.items() if isinstance(told, dict)}
+    if not isinstance(config, dict):
+        return {}
+    return {"": {name: config[theirs] for name, theirs in CONFIG.items() if theirs in config}}
+
+
+def match(
+    net: nn.Module, file: File, head: str | None, settings: Mapping[str, object]
 ) -> tuple[dict[str, Tensor], Loaded]:
-    """Find a point network's weights in a file, whatever library its kernels were kept for.
+    """Find a network's weights in a file, whatever library its sparse kernels were kept for.
 
     Args:
         net: the network.
         file: from a run, or released by others.
-        head: beginning of the names that the file need not have, or may have in another size.
-        settings: what the weights depend on beside their shapes, as released files call it; a file that tells its own
-            has to agree.
+        head: beginning of the names that the file need not have, or may have in another size; None where all must fit.
+        settings: what the weights depend on beside their shapes; a file that tells its own has to agree.
 
     Returns:
         What ``net.load_state_dict`` takes, and what became of every name.
@@ -110,7 +138,7 @@ def match_points(
         weight = None if source is None else _as_here(tensors[source], value, sizes.get(name), layout)
         if weight is not None:
             values[name] = weight
-        elif name.startswith(head):
+        elif head is not None and name.startswith(head):
             kept.append(name)
         elif source is not None:
             faults.append(f"{source} is {tuple(tensors[source].shape)}, not {tuple(value.shape)}")
@@ -118,11 +146,12 @@ def match_points(
             faults.append(f"missing {name}")
     there = found.there(tensors)
     left = {name: source for name, source in there.items() if source not in found.names.values()}
-    headless = not any(name.startswith(head) for name in own)
-    what = {name: what_beside(name) or (_LAST if headless and _is_head(name, head) else "") for name in left}
+    cut = head if head is not None and not any(name.startswith(head) for name in own) else None
+    what = {name: what_beside(name) or (_LAST if cut is not None and _is_head(name, cut) else "") for name in left}
     faults += [f"no place for {left[name]}" for name in left if not what[name]]
     refuse(faults, str(file.path))
-    _check_settings(file, settings)
+    _refuse_odd_numbers(values, found, file)
+    check_settings(file, found, settings)
     used = {name: source for name, source in found.names.items() if name in values}
     beside = {source: what[name] for name, source in left.items()}
     return values, _loaded(file, found, own, used, beside, kept)
@@ -135,25 +164,29 @@ def _is_head(name: str, head: str) -> bool:
     return any(name.startswith(naming.rename(head)) for naming in NAMINGS)
 
 
-def match_images(backbone: nn.Module, file: File, pruned: Collection[str]) -> tuple[dict[str, Tensor], Loaded]:
+def match_images(
+    backbone: nn.Module, file: File, pruned: Collection[str], settings: Mapping[str, object]
+) -> tuple[dict[str, Tensor], Loaded]:
     """Find the weights of a timm backbone without a classifier; timm itself knows its families' older names.
 
     Args:
         backbone: the network.
         file: from a run, or released by others.
         pruned: names that the whole network has and this one, cut after some level, has not.
+        settings: what the weights depend on beside their shapes; a file that tells its own has to agree.
 
     Returns:
         What ``backbone.load_state_dict`` takes, and what became of every name.
 
     Raises:
-        UsageError: if the file holds another network.
+        UsageError: if the file holds another network, or was trained with other settings.
     """
     tensors, own = file.tensors, backbone.state_dict()
     found = _recognised(own, backbone, file)
     back = {found.naming.rename(name): name for name in (*own, *pruned)}
     there = {back.get(name, name): source for name, source in found.there(tensors).items()}
     beside = {name: what_beside(name) for name in there if name not in own and what_beside(name)}
+    _refuse_unfolded({name: tensors[source] for name, source in there.items()}, file)
     values = _converted(backbone, {name: tensors[source] for name, source in there.items()}, file)
     values = {name: value for name, value in values.items() if name in own or not what_beside(name)}
     faults = [f"missing {name}" for name in own if name not in values and not is_count(name)]
@@ -163,8 +196,17 @@ def match_images(backbone: nn.Module, file: File, pruned: Collection[str]) -> tu
         for name in own
         if name in values and values[name].shape != own[name].shape
     ]
+    # timm resamples the kernels of patches of another size; that is another network
+    sizes = {tensors[source].numel() for name, source in there.items() if tensors[source].ndim == 4 or "patch" in name}
+    faults += [
+        f"no {name} of {tuple(value.shape)} in it"
+        for name, value in values.items()
+        if name in own and value.ndim == 4 and value.numel() not in sizes and "pos" not in name
+    ]
     refuse(faults, str(file.path))
     values = {name: value for name, value in values.items() if name in own}
+    _refuse_odd_numbers(values, found, file)
+    check_settings(file, found, settings)
     used = {name: source for name, source in there.items() if name not in beside and name not in pruned}
     return values, _loaded(file, found, own, used, {there[name]: what for name, what in beside.items()}, [])
 
@@ -190,6 +232,8 @@ def _layout(
 
 def _as_here(weight: Tensor, like: Tensor, size: Triple | None, layout: layouts.Layout) -> Tensor | None:
     """Return a file's weight in the shape of the network's, or None if it does not have its numbers."""
+    if weight.layout != torch.strided or weight.is_quantized:
+        return weight  # refused by what it holds
     if size is not None:
         fits = layout in layouts.layouts_of(tuple(weight.shape), tuple(like.shape), size)
         return layouts.restore(weight, tuple(like.shape), layout) if fits else None
@@ -202,13 +246,28 @@ def _squeezed(tensor: Tensor) -> list[int]:
     return [size for size in tensor.shape if size != 1]
 
 
-def _check_settings(file: File, settings: Mapping[str, object]) -> None:
-    """Refuse weights that say that they were trained with other settings."""
-    told = file.content.get("config") if isinstance(file.content, dict) else None
-    for name, value in settings.items():
-        if isinstance(told, dict) and told.get(name, value) != value:
+def check_settings(file: File, found: Found, settings: Mapping[str, object]) -> None:
+    """Refuse weights that say that they were trained with other settings.
+
+    Raises:
+        UsageError: naming the first one.
+    """
+    for name, told in file.differences(found, settings).items():
+        raise UsageError(
+            f"{file.path} was trained with {name} {told}, this network has {settings[name]}; make them alike"
+        )
+
+
+def _refuse_unfolded(values: Mapping[str, Tensor], file: File) -> None:
+    """Stop at low-rank updates that have not been folded into their weights: without them it is another network.
+
+    Raises:
+        UsageError: naming the first one.
+    """
+    for name, value in values.items():
+        if name.endswith(".low_rank.b") and value.any():
             raise UsageError(
-                f"{file.path} was trained with {name} {told[name]}, this network has {value}; make them alike"
+                f"{file.path} is of an unfinished run: {name} is not folded in; lidar2d fit --resume finishes it"
             )
 
 
@@ -228,6 +287,24 @@ def _converted(backbone: nn.Module, values: dict[str, Tensor], file: File) -> di
             reason = str(error).partition("\n")[0][:100]
             raise UsageError(f"{file.path} does not fit: timm cannot bring it to its own names: {reason}") from error
     return converted
+
+
+def _refuse_odd_numbers(values: Mapping[str, Tensor], found: Found, file: File) -> None:
+    """Stop at numbers that no training leaves.
+
+    Raises:
+        UsageError: naming the first tensor that has some.
+    """
+    for name, value in values.items():
+        if is_count(name):
+            continue
+        source = found.names.get(name, name)
+        if value.layout != torch.strided or value.is_quantized or not value.is_floating_point():
+            raise UsageError(f"{file.path}: {source} holds {value.dtype}, no plain real numbers; these are no weights")
+        if not bool(value.isfinite().all()):
+            raise UsageError(f"{file.path}: {source} holds a number that is not finite; this training had failed")
+        if name.endswith("running_var") and bool((value < 0).any()):
+            raise UsageError(f"{file.path}: {source} holds a negative variance; these are no weights")
 
 
 def _loaded(

@@ -12,18 +12,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lidar2d.frame import Batch, Pairs
-from lidar2d.nets.checkpoints import File, Loaded, match_points, open_file
+from lidar2d.nets.checkpoints import File, Loaded, match, open_file
 
 
-class PointEncoder(nn.Module, ABC):
-    """A network that gives every LiDAR point a feature.
-
-    How it does so (voxels, range images, ...) is its own affair: no grid and no sparse type leaves it.
-    """
+class Encoder(nn.Module, ABC):
+    """What encoders of points and of images share: where their weights came from."""
 
     channels: int
-    head: ClassVar[str] = "final."  # beginning of its last layer's names: files may lack it, or have it in another size
+    head: ClassVar[str | None] = None  # beginning of the names that files may lack, or have in another size
     loaded: Loaded | None = None  # what became of the file that it was filled from
+
+    @property
+    def origin(self) -> str:
+        """Say where its first weights came from."""
+        return "random weights" if self.loaded is None else self.loaded.summary()
 
     def load(self, path: Path) -> None:
         """Fill the network from weights that someone released, or that a run left.
@@ -40,11 +42,24 @@ class PointEncoder(nn.Module, ABC):
         Raises:
             UsageError: if it holds another network, or was trained with other settings.
         """
-        return match_points(self, file, self.head, self.settings())
+        return match(self, file, self.head, self.settings())
 
     def settings(self) -> dict[str, object]:
-        """Return what the weights depend on beside their shapes, as released files call it."""
+        """Return the settings, by name, that weights depend on beside their shapes; runs keep them in their files."""
         return {}
+
+
+class PointEncoder(Encoder):
+    """A network that gives every LiDAR point a feature.
+
+    How it does so (voxels, range images, ...) is its own affair: no grid and no sparse type leaves it.
+    """
+
+    head: ClassVar[str | None] = "final."
+
+    def advice(self, beams: int, elevation: tuple[float, float]) -> str:  # noqa: ARG002 for subclasses
+        """Say how to fit the settings to a sensor of so many beams between two elevations (degrees), or nothing."""
+        return ""
 
     @abstractmethod
     def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
@@ -59,13 +74,11 @@ class PointEncoder(nn.Module, ABC):
             """Call :meth:`forward` and its hooks."""
 
 
-class ImageEncoder(nn.Module, ABC):
+class ImageEncoder(Encoder):
     """A network that gives every image a map of features, normalising its input itself."""
 
-    channels: int
     stride: int  # pixels of the image to one cell of the map, in either direction
     frozen: bool = False  # it never trains, whatever the method
-    loaded: Loaded | None = None  # what became of the file that it was filled from
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
@@ -89,10 +102,16 @@ def whole_cells(images: Tensor, stride: int) -> Tensor:
 
     Padding would make the map reach beyond the image, and every read-out drift with it.
     """
-    size = [max(1, round(pixels / stride)) * stride for pixels in images.shape[-2:]]
-    if list(images.shape[-2:]) == size:
+    size = whole_size(images, stride)
+    if tuple(images.shape[-2:]) == size:
         return images
     return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)
+
+
+def whole_size(images: Tensor, stride: int) -> tuple[int, int]:
+    """Return the multiples of the stride that are nearest to the height and width of images (V, 3, H, W)."""
+    height, width = (max(1, round(pixels / stride)) * stride for pixels in images.shape[-2:])
+    return height, width
 
 
 def read(features: Tensor, pairs: Pairs, image_size: tuple[int, int], align_corners: bool = False) -> Tensor:

@@ -12,7 +12,7 @@ from lidar2d.errors import UsageError, nearest
 from lidar2d.nets.images import TimmEncoder
 from lidar2d.nets.lora import plain_state
 from lidar2d.nets.minkunet import MinkUNet
-from lidar2d.nets.releases import mmdet3d_name, spconv_name
+from lidar2d.nets.releases import CONFIG, mmdet3d_name, spconv_name
 from lidar2d.nets.sparse import layouts
 from lidar2d.nets.voxelnet import VoxelNet
 
@@ -78,4 +78,5 @@ def export(net: nn.Module, to: Form) -> dict[str, Any]:
     if not to.wrapper:
         return state
     settings = net.settings() if isinstance(net, MinkUNet) and to.whole else {}
-    return {to.wrapper: state, **({"config": settings} if settings else {})}
+    config = {theirs: settings[name] for name, theirs in CONFIG.items() if name in settings}
+    return {to.wrapper: state, **({"config": config} if config else {})}

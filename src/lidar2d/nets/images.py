@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from lidar2d.errors import SettingError, UsageError, nearest, within
 from lidar2d.nets import lora
-from lidar2d.nets.checkpoints import match_images, open_file
-from lidar2d.nets.encoder import ImageEncoder, whole_cells
+from lidar2d.nets.checkpoints import File, Loaded, match_images
+from lidar2d.nets.encoder import ImageEncoder, whole_cells, whole_size
 from lidar2d.nets.stages import stages
 
 
@@ -75,18 +75,19 @@ class TimmEncoder(ImageEncoder):
         if output_stride == 4:
             _dilate(self.backbone, name)
             strides = [min(stride, 4) for stride in strides]
+        self.name, self._strides = name, strides
         self.stride, self._coarsest = min(strides), max(strides)
         # what comes after the last level would cost time, memory and unused weights
         whole = set(self.backbone.state_dict())
         self.backbone.prune_intermediate_layers(list(self.levels), prune_norm=not norm, prune_head=True)
-        if weights not in (None, "hub"):
-            pruned = whole.difference(self.backbone.state_dict())
-            values, self.loaded = match_images(self.backbone, open_file(Path(str(weights)).expanduser()), pruned)
-            self.backbone.load_state_dict(values, strict=False)
-
+        self._pruned = whole.difference(self.backbone.state_dict())
         trained = self.backbone.pretrained_cfg
-        for key in ("mean", "std"):
-            self.register_buffer(f"_{key}", torch.tensor(trained[key]).view(1, 3, 1, 1), persistent=False)
+        self._normalisation = {key: tuple(trained[key]) for key in ("mean", "std")}
+        for key, value in self._normalisation.items():
+            self.register_buffer(f"_{key}", torch.tensor(value).view(1, 3, 1, 1), persistent=False)
+        self._hub = f"weights of timm's {name}" if weights == "hub" else ""
+        if weights not in (None, "hub"):
+            self.load(Path(str(weights)))
         self._parts = [self.backbone] if tune_last is None else self._last(tune_last, name)
         if lora_rank:
             self._parts = [pair for part in self._parts for pair in lora.add_low_rank(part, lora_rank, lora_alpha)]
@@ -113,6 +114,24 @@ class TimmEncoder(ImageEncoder):
         norm = getattr(self.backbone, "norm", None)
         return [part for stage in run[-count:] for part in stage] + ([norm] if isinstance(norm, nn.Module) else [])
 
+    @property
+    def origin(self) -> str:
+        """Say where its first weights came from."""
+        return self._hub or super().origin
+
+    def settings(self) -> dict[str, object]:
+        """Return how the images were normalised that the weights were trained on."""
+        return dict(self._normalisation)
+
+    def match(self, file: File) -> tuple[dict[str, Tensor], Loaded]:
+        """Find the backbone's weights in a file, and what becomes of every name in it.
+
+        Raises:
+            UsageError: if it holds another network, or was trained with other settings.
+        """
+        values, loaded = match_images(self.backbone, file, self._pruned, self.settings())
+        return {f"backbone.{name}": value for name, value in values.items()}, loaded
+
     def tuned(self) -> list[nn.Module]:
         """Return the modules that training changes: the backbone, its last blocks, or low-rank updates in them."""
         return [] if self.frozen else list(self._parts)
@@ -131,6 +150,9 @@ class TimmEncoder(ImageEncoder):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return maps (V, channels, h, w) for images (V, 3, H, W), RGB 0..1."""
+        if not len(images):  # some backbones cannot
+            height, width = whole_size(images, self._coarsest)
+            return images.new_zeros(0, self.channels, height // self.stride, width // self.stride)
         x = (whole_cells(images, self._coarsest) - self.get_buffer("_mean")) / self.get_buffer("_std")
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             prefix = {"return_prefix_tokens": True} if self.class_token else {}
@@ -139,8 +161,21 @@ class TimmEncoder(ImageEncoder):
             )
             by_level = dict(zip(sorted(self.levels), found, strict=True))  # timm's order is the network's
             maps = [_beside(*by_level[place]) if self.class_token else by_level[place] for place in self.levels]
+            self._check_cover(maps, x)
             size = max(tuple(part.shape[-2:]) for part in maps)
             return torch.cat([_enlarge(part, size) for part in maps], dim=1)
+
+    def _check_cover(self, maps: list[Tensor], images: Tensor) -> None:
+        """Refuse networks that cut the border of an image off: what is read from their maps would lie elsewhere.
+
+        Raises:
+            UsageError: with the sizes.
+        """
+        for part, stride in zip(maps, self._strides, strict=True):
+            wanted = tuple(pixels // stride for pixels in images.shape[-2:])
+            if tuple(part.shape[-2:]) != wanted:
+                given = f"a map of {tuple(part.shape[-2:])} in place of {wanted} for {tuple(images.shape[-2:])} pixels"
+                raise UsageError(f"{self.name} gives {given}: it does not reach the border; choose another backbone")
 
 
 def _beside(patches: Tensor, others: Tensor) -> Tensor:
@@ -224,7 +259,7 @@ def _backbone(name: str, pretrained: bool, output_stride: Literal[4, 8, 16, 32] 
     except Exception as error:  # download errors come from three libraries with no common class
         if not pretrained:
             raise
-        reason = str(error).splitlines()[0][:150]
+        reason = str(error).partition("\n")[0][:150] or type(error).__name__
         raise UsageError(
             f"timm could not load trained weights for {name}: {reason}\n"
             "give a local file (weights: PATH.safetensors) or none (weights: null)"

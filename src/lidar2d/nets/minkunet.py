@@ -91,7 +91,8 @@ class MinkUNet(PointEncoder):
         backend: sparse.Name = "torch",
     ) -> None:
         super().__init__()
-        within(1, channels=channels, stem=stem, planes=planes, layers=layers, stem_width=stem_width)
+        within(1, channels=channels, stem=stem, planes=planes, layers=layers)
+        within(1, 9, stem_width=stem_width)
         within(1e-3, voxel_size=voxel_size)
         within(0, 1, bn_momentum=bn_momentum)
         if stem_width % 2 == 0:
@@ -128,8 +129,9 @@ class MinkUNet(PointEncoder):
             self.load(Path(weights))
 
     def settings(self) -> dict[str, object]:
-        """Return the voxels that the weights were trained on, as SLidR's files call them."""
-        return {"voxel_size": self.voxel_size, "cylindrical_coordinates": self.cylindrical}
+        """Return the voxels that the weights were trained on, and how intensities enter."""
+        voxels = {"voxel_size": self.voxel_size, "cylindrical": self.cylindrical}
+        return {**voxels, "intensity_scale": self.intensity_scale}
 
     def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         """Return features (P, channels) of the points at ``rows``, or of all; not normalised."""

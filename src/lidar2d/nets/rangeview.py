@@ -18,6 +18,7 @@ from lidar2d.nets.encoder import PointEncoder
 _RANGE = 8.0
 _PLACE = 25.0
 _HEIGHT = 1.0
+_APART = 3.0  # degrees; an elevation span that far from the sensor's wastes rows or crowds the outermost
 _CELL_CHANNELS = 6  # range, x, y, z, intensity, validity
 _POINT_CHANNELS = 6  # range difference to the cell, x, y, z, range, intensity
 
@@ -103,7 +104,9 @@ class RangeView(PointEncoder):
         weights: str | None = None,
     ) -> None:
         super().__init__()
-        within(1, channels=channels, width=width, rows=rows, columns=columns, hidden=hidden)
+        within(1, channels=channels, width=width, hidden=hidden)
+        within(4, 1024, rows=rows)
+        within(16, 16384, columns=columns)
         if rows % 4:
             raise SettingError("rows", rows, "it must be a multiple of 4")
         if columns % 16:
@@ -126,6 +129,20 @@ class RangeView(PointEncoder):
         self.out = nn.Linear(hidden, channels) if channels else nn.Identity()
         if weights is not None:
             self.load(Path(weights))
+
+    def settings(self) -> dict[str, object]:
+        """Return the panorama that the weights were trained on."""
+        return {"rows": self.rows, "columns": self.columns, "elevation": self.elevation}
+
+    def advice(self, beams: int, elevation: tuple[float, float]) -> str:
+        """Say how to fit the panorama to a sensor, or nothing if it does."""
+        apart = max(abs(mine - its) for mine, its in zip(self.elevation, elevation, strict=True))
+        if apart < _APART and self.rows == beams:
+            return ""
+        low, high = elevation
+        mine = f"{self.rows} rows from {self.elevation[0]:g} to {self.elevation[1]:g} degrees"
+        fits = f"--method.points.rows {beams} --method.points.elevation [{low:g},{high:g}] fits it"
+        return f"{mine}, for a sensor of {beams} beams from {low:g} to {high:g}; {fits}"
 
     def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         """Return features (P, channels) of the points at ``rows``, or of all."""

@@ -46,19 +46,24 @@ NAMINGS = (
     Naming("OBoW", obow_name),
 )
 
+# settings in the ``config`` of SLidR's and its successors' files; here, and there
+CONFIG = {"voxel_size": "voxel_size", "cylindrical": "cylindrical_coordinates"}
 # beginnings of names that stand beside a network and are no part of it: what it was once trained with
 BESIDE = {
     "final_2.": "HVDistill's branch seen from above",
     "final_class_level.": "OLIVINE's second head",
     "fc.": "a classifier or projection",
     "head.": "a classifier or projection",
+    "heads.": "a classifier",
+    "head_dist.": "a classifier of distilled tokens",
+    "last_linear.": "a classifier",
     "classifier.": "a classifier",
     "projection_head.": "SwAV's and DeepCluster's projection",
     "prototypes.": "SwAV's and DeepCluster's prototypes",
     "mask_token": "what masked patches are replaced by",
 }
 # what training keeps beside a network, such as its average; the network itself comes first
-_LESSER = ("teacher", "student", "encoder_k", "momentum_encoder", "model_ema")
+_LESSER = ("teacher", "student", "encoder_k", "key", "momentum", "avg", "average", "swa", "ema")
 
 
 def is_count(name: str) -> bool:
@@ -68,6 +73,8 @@ def is_count(name: str) -> bool:
 
 def what_beside(name: str) -> str:
     """Say what a name beside a network belongs to; an empty text means that it is not known."""
+    if ".low_rank." in name:
+        return "a low-rank update"
     return next((what for start, what in BESIDE.items() if name.startswith(start)), "")
 
 
@@ -142,5 +149,6 @@ def _cuts(name: str) -> list[tuple[str, str]]:
 
 def _rank(place: str) -> tuple[int, int, str]:
     """Order prefixes that hold equally many names."""
-    lesser = [index for index, word in enumerate(_LESSER, 1) if word in place]
+    words = set(re.split(r"[._]", place))
+    lesser = [index for index, word in enumerate(_LESSER, 1) if word in words or f"{word}." in place]
     return max(lesser, default=0), len(place), place

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lidar2d.errors import within
 from lidar2d.nets.encoder import ImageEncoder, whole_cells
-from lidar2d.nets.weights import fill, read_weights, shipped
+from lidar2d.nets.weights import shipped
 
 # mean and spread of RGB 0..1 in outdoor photographs, rounded; constants rather than statistics of the batch,
 # so that a dark image stays dark
@@ -47,7 +47,7 @@ class SmallConv(ImageEncoder):
     Args:
         width: channels at a quarter; 1.5 times as many at an eighth and twice as many at a sixteenth.
         channels: of the features that come out.
-        weights: a shipped name (``town-supervised``), the path of a .safetensors file, or None for random weights.
+        weights: a shipped name (``town-supervised``), a file of a run, or None for random weights.
     """
 
     stride = 4
@@ -67,8 +67,7 @@ class SmallConv(ImageEncoder):
         self.refine = _Block(width)
         self.out = nn.Conv2d(width, channels, 1)
         if weights is not None:
-            path = shipped(weights)
-            fill(self, read_weights(path), str(path))
+            self.load(shipped(weights))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return maps (V, channels, H/4, W/4) for images (V, 3, H, W), RGB 0..1."""

@@ -72,6 +72,10 @@ class VoxelNet(PointEncoder):
         if weights is not None:
             self.load(Path(weights))
 
+    def settings(self) -> dict[str, object]:
+        """Return how intensities enter, and whether voxels have length one."""
+        return {"intensity_scale": self.intensity_scale, "normalise": self.normalise}
+
     def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         """Return features (P, channels) of the points at ``rows`` (P,), or of all points."""
         bev = self.bev(batch)

@@ -66,7 +66,8 @@ class WaffleIron(PointEncoder):
         weights: str | None = None,
     ) -> None:
         super().__init__()
-        within(1, channels=channels, width=width, depth=depth, neighbours=neighbours)
+        within(1, channels=channels, width=width, depth=depth)
+        within(1, 256, neighbours=neighbours)
         within(0, voxel_size=voxel_size)
         within(0, 0.99, drop_path=drop_path)
         within(1e-6, intensity_std=intensity_std)
@@ -83,6 +84,11 @@ class WaffleIron(PointEncoder):
         self.classif = nn.Linear(width, channels) if channels else nn.Identity()
         if weights is not None:
             self.load(Path(weights))
+
+    def settings(self) -> dict[str, object]:
+        """Return what says which tokens there are, what is near to them, and how intensities enter."""
+        intensity = {"intensity_mean": self.intensity_mean, "intensity_std": self.intensity_std}
+        return {"voxel_size": self.voxel_size, "neighbours": self.neighbours, **intensity}
 
     def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         """Return features (P, channels) of the points at ``rows`` (P,), or of all points."""

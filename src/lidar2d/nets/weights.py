@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pickle
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -52,7 +53,9 @@ def read_file(path: Path) -> Any:
         if not unknown:
             raise UsageError(f"{path} is no file of weights, or is damaged") from error
         content = None
-    except (SafetensorError, RuntimeError, OSError, EOFError) as error:
+    except UsageError:
+        raise
+    except Exception as error:  # a damaged file makes its readers fail in any way
         reason = str(error).partition("\n")[0][:100] or "it ends too early"
         raise UsageError(f"{path} is no readable file of weights: {reason}") from error
     if unknown and not flatten(content):
@@ -61,6 +64,12 @@ def read_file(path: Path) -> Any:
             "where you trust it, load it once yourself and save its state_dict alone"
         )
     return content
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return the words that a .safetensors file carries beside its tensors."""
+    with safe_open(path, "pt") as file:
+        return file.metadata() or {}
 
 
 class Unknown:
@@ -74,7 +83,15 @@ class Unknown:
 
 
 def _load(path: Path, unknown: list[str]) -> Any:
-    """Read a PyTorch file, adding to ``unknown`` the names for which an :class:`Unknown` stands."""
+    """Read a PyTorch file, adding to ``unknown`` the names for which an :class:`Unknown` stands.
+
+    Raises:
+        UsageError: if some of its bytes are not those that were written.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as file:
+            if file.testzip() is not None:  # torch itself does not look
+                raise UsageError(f"{path} is damaged: its checksums do not fit; fetch it again")
     while True:
         try:
             with torch.serialization.safe_globals([(Unknown, name) for name in unknown]):

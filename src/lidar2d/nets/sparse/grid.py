@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lidar2d.nets.sparse import search
 from lidar2d.nets.sparse.kernel import Kernel, Triple
-from lidar2d.nets.sparse.keys import pack, unpack
+from lidar2d.nets.sparse.keys import LIMIT, pack, unpack
 
 T = TypeVar("T")
 
@@ -118,6 +118,9 @@ class Grid:
             kernel: with a stride.
             spread: the output voxels are all that read an input voxel (spconv's), within the shape; otherwise those
                 that hold one (MinkowskiEngine's).
+
+        Raises:
+            ValueError: if the voxels spread beyond what keys hold.
         """
         spread = spread and not (kernel.tiles and self.shape is None)  # otherwise the same voxels come out
         if (kernel, spread) not in self._coarser:
@@ -150,6 +153,8 @@ class Grid:
             reads = (places % step == 0).all(1)
             if shape is not None:
                 reads &= ((places >= 0) & (places < step * step.new_tensor(shape))).all(1)
+            elif bool((places.abs() > LIMIT).any()):
+                raise ValueError(f"voxels have spread beyond {LIMIT} finest voxels; give the grid a shape")
             row = reads.nonzero()[:, 0]
             rows.append(row)
             keys.append(pack(torch.cat([self.coordinates[row, :1], places[row]], 1)))
