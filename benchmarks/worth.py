@@ -9,22 +9,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import torch
 import yaml
+from running import HERE, call, judged, machine, write_lines
 
 from lidar2d.data.card import load_card
 
-HERE = Path(__file__).resolve().parent
 VARIANTS = {
     "collab": "Collaborative Distillation",
     "minkunet": "the same, its 3D network MinkUNet, 500 steps of stage 1",
@@ -50,11 +45,7 @@ def main() -> None:
     for seed in given.seeds:
         for variant in given.variants:
             records.append(run(variant, seed, given.runs, given.flags))
-            given.out.parent.mkdir(parents=True, exist_ok=True)
-            lines = sorted(json.dumps(record, sort_keys=True) for record in records)
-            unfinished = given.out.with_name(f".{given.out.name}")
-            unfinished.write_text("\n".join(lines) + "\n")
-            unfinished.replace(given.out)
+            write_lines(given.out, records)
             print(table(records, "clear_probe"), table(records, "mixed_probe"), sep="\n\n", end="\n\n", flush=True)
 
 
@@ -81,14 +72,7 @@ def run(variant: str, seed: int, runs: Path, flags: list[str]) -> dict[str, Any]
         "seed": seed,
         "machine": machine(),
         "losses": report["losses"],
-        "features": {
-            name: {
-                "cosine": features["cosine"],
-                "clear_probe": {key: features["clear_probe"][key] for key in ("miou", "clear", "adverse")},
-                "mixed_probe": {key: features["mixed_probe"][key] for key in ("miou", "clear", "adverse")},
-            }
-            for name, features in report["features"].items()
-        },
+        "features": judged(report, "cosine"),
     }
 
 
@@ -112,23 +96,6 @@ def recipe_of(variant: str) -> dict[str, Any]:
     if variant == "untrained":
         recipe["method"]["init_args"]["align"]["steps"] = 0
     return recipe
-
-
-def call(words: list[str], out: Path | None = None) -> None:
-    paths = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
-    done = subprocess.run(
-        [sys.executable, "-m", "lidar2d.cli", *words],
-        env={**os.environ, "PYTHONPATH": paths},
-        stdout=subprocess.PIPE if out else None,
-        check=True,
-    )
-    if out:
-        out.write_bytes(done.stdout)
-
-
-def machine() -> str:
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-    return f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {gpu}"
 
 
 def table(records: list[dict[str, Any]], probe: str) -> str:

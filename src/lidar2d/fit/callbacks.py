@@ -93,7 +93,8 @@ class Bar(Callback):
         step, began = self._began
         done = trainer.global_step
         rate = f"{(done - step) / (time.monotonic() - began):.1f} steps/s"
-        losses = "  ".join(f"{name} {float(value):.3f}" for name, value in trainer.callback_metrics.items())
+        shown = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        losses = "  ".join(f"{name} {value:{'.3f' if abs(value) < 1000 else '.0f'}}" for name, value in shown.items())
         self._bar.update(self._bar.task_ids[0], completed=done, rate=rate, losses=losses)
         if not self.console.is_terminal and done * 10 // self.total > (done - 1) * 10 // self.total:
             self.console.print(

@@ -35,3 +35,13 @@ def sample(frame: Tensor, seeds: Tensor, count: int, odds: Tensor | None = None)
     if len(everyone) <= count:
         return torch.ones_like(frame, dtype=torch.bool)
     return keys <= everyone.kthvalue(count).values
+
+
+def drawn_rows(rows: Tensor, frame: Tensor, seeds: Tensor, count: int) -> Tensor:
+    """Return about ``count`` of the rows (P, C) of all processes, drawn as :func:`sample` draws, on every process."""
+    return gather(rows[sample(frame, seeds, count)])
+
+
+def common_seed(seeds: Tensor, device: torch.device) -> int:
+    """Return one seed for all processes from those of the frames (B,) of a batch."""
+    return int(gather(seeds.to(device)).min())

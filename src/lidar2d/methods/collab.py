@@ -18,10 +18,10 @@ from lidar2d.errors import SettingError, UsageError, within
 from lidar2d.frame import Batch, Pairs
 from lidar2d.losses.codes import Codes
 from lidar2d.losses.distill import Distance, Standardise, distance
-from lidar2d.losses.sampling import sample
+from lidar2d.losses.sampling import common_seed, drawn_rows, sample
 from lidar2d.methods.base import PAIRING, Method, Pairing, Stage
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder, read
-from lidar2d.processes import gather, mean_over_processes
+from lidar2d.processes import mean_over_processes
 
 _KEPT = 2048  # features of each batch that clusters are sought among
 
@@ -137,8 +137,8 @@ class Collab(Method):
             found = found[self._is_clear(batch)[found.view]]
             seen = read(self.teacher(batch.images.to(self.device)).float(), found, batch.image_size)
             self.standardise.update(seen)
-            kept.append(gather(seen[sample(batch.view_frame[found.view], batch.seeds, _KEPT)]))
-            seed = int(gather(batch.seeds.to(self.device)).min())
+            kept.append(drawn_rows(seen, batch.view_frame[found.view], batch.seeds, _KEPT))
+            seed = common_seed(batch.seeds, self.device)
         rows = torch.cat(kept)
         needed = 2 if self.codes is None else len(self.codes.share)
         if len(rows) < needed:

@@ -13,12 +13,12 @@ from lidar2d.frame import Batch, Pairs
 from lidar2d.losses.codes import Codes
 from lidar2d.losses.contrast import weak_contrast
 from lidar2d.losses.density import pair_odds
+from lidar2d.losses.sampling import common_seed, drawn_rows
 from lidar2d.losses.vmf import VonMisesFisher
 from lidar2d.methods.base import PAIRING, Pairing, Stage
 from lidar2d.methods.family import ImageToPoint, unit
 from lidar2d.nets.decoder import Decoder
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder, read
-from lidar2d.processes import gather
 
 _KEPT = 2048  # features of each batch that clusters are sought among
 _RING = 0.1  # metres; how far apart pairs lie is counted in rings around the sensor
@@ -119,8 +119,8 @@ class Olivine(ImageToPoint):
             batch = batch.to(self.device)
             found = self.paired(batch)
             seen = read(self.teach(batch), found, batch.image_size, self.image_head.align_corners).float()
-            rows.append(gather(seen[:: max(1, len(seen) // _KEPT)]))
-            seed = int(batch.seeds[0])
+            rows.append(drawn_rows(seen, batch.view_frame[found.view], batch.seeds, _KEPT))
+            seed = common_seed(batch.seeds, self.device)
         features = torch.cat(rows)
         if len(features) < len(self.codes.share):
             raise UsageError(

@@ -1,0 +1,71 @@
+"""Runs of ``lidar2d fit`` as the scripts here make them, and the files of records that they leave."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a command took."""
+
+    seconds: float
+    gigabytes: float  # the most that one of its processes held
+
+
+def call(words: list[str], out: Path | None = None) -> Cost:
+    """Run ``lidar2d`` with these words; what it prints goes into a file, if one is given.
+
+    Raises:
+        subprocess.CalledProcessError: if it fails.
+    """
+    paths = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-m", "lidar2d.cli", *words]
+    began = time.monotonic()
+    with (out or Path(os.devnull)).open("wb") as file:
+        process = subprocess.Popen(
+            command, env={**os.environ, "PYTHONPATH": paths}, stdout=file if out is not None else None
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return Cost(time.monotonic() - began, usage.ru_maxrss / 2**20)
+
+
+def judged(report: dict[str, Any], *others: str) -> dict[str, Any]:
+    """Return of a run's report what records keep: mIoU by probe, features and condition."""
+    return {
+        name: {
+            **{key: features[key] for key in others},
+            "clear_probe": {key: features["clear_probe"][key] for key in ("miou", "clear", "adverse")},
+            "mixed_probe": {key: features["mixed_probe"][key] for key in ("miou", "clear", "adverse")},
+        }
+        for name, features in report["features"].items()
+    }
+
+
+def machine() -> str:
+    """Name the machine."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    return f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {gpu}"
+
+
+def write_lines(path: Path, records: list[dict[str, Any]]) -> None:
+    """Write records, a line each, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.write_text("\n".join(sorted(json.dumps(record, sort_keys=True) for record in records)) + "\n")
+    unfinished.replace(path)
