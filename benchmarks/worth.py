@@ -24,19 +24,23 @@ VARIANTS = {
     "collab": "Collaborative Distillation",
     "minkunet": "the same, its 3D network MinkUNet, 500 steps of stage 1",
     "photometric": "photometric augmentation alone, no LiDAR",
+    "selfdistill": "self-supervision continued on the same images (DINOv2+), no LiDAR",
+    "fused": "features made consistent in space (after FiT3D), no 3D network",
     "shuffled": "collab, its 3D targets shuffled among the points of a frame",
     "untrained": "collab, its 3D network never trained",
     "undistorted": "collab, no image distorted photometrically",
     "undistorted-shuffled": "collab, no image distorted, its 3D targets shuffled",
     "oracle": "collab, its targets the teacher's features of the clear twin image, which only a simulator has",
 }
-OWN_STAGE_1 = ("collab", "minkunet", "photometric", "untrained")  # the others go on from collab's
+BASELINES = ("photometric", "selfdistill", "fused")  # methods of their own
+RANDOM = "random"  # a variant whose image network is never trained
+OWN_STAGE_1 = ("collab", "minkunet", "untrained", RANDOM, *BASELINES)  # the others go on from collab's
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--variants", nargs="+", choices=[*VARIANTS, RANDOM], default=list(VARIANTS))
     parser.add_argument("--runs", type=Path, default=Path("runs/worth"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("flags", nargs="*", help="further flags of `lidar2d fit`, after --")
@@ -82,7 +86,7 @@ def new_run(recipe: Path, seed: int, folder: Path, flags: list[str]) -> list[str
 
 def recipe_of(variant: str) -> dict[str, Any]:
     """Return the recipe of a variant: collab's own, with one thing changed."""
-    name = "photometric" if variant == "photometric" else "collab"
+    name = variant if variant in BASELINES else "collab"
     recipe = yaml.safe_load((HERE.parent / "methods" / f"{name}.yaml").read_text())
     if variant.startswith("undistorted"):
         recipe["method"]["init_args"]["distorted"] = 0.0
@@ -93,7 +97,10 @@ def recipe_of(variant: str) -> dict[str, Any]:
     if variant == "minkunet":
         recipe["method"]["init_args"]["points"] = {"class_path": "lidar2d.nets.minkunet.MinkUNet", "init_args": {}}
         recipe["method"]["init_args"]["align"]["steps"] = 500  # a step takes ten times as long without a GPU
-    if variant == "untrained":
+    if variant == RANDOM:
+        recipe["method"]["init_args"]["images"]["init_args"]["weights"] = None
+        recipe["method"]["init_args"]["anchor"]["steps"] = 0
+    if variant in ("untrained", RANDOM):
         recipe["method"]["init_args"]["align"]["steps"] = 0
     return recipe
 
@@ -117,9 +124,11 @@ def table(records: list[dict[str, Any]], probe: str) -> str:
         by_condition = [value(lambda judged, c=c: judged[probe]["miou"][c]) for c in conditions]
         return f"| {' | '.join([title, *by_condition, value(lambda judged: judged[probe]['adverse'])])} | {len(mine)} |"
 
-    first = records[0]["variant"]
+    first = next(record["variant"] for record in records if record["variant"] != RANDOM)
     lines.append(row("the teacher's mIoU", first, "", None))
     done = {record["variant"] for record in records}
+    if RANDOM in done:
+        lines.append(row("mIoU of random weights", RANDOM, "", None))
     lines += [row(title, variant, "+", "teacher") for variant, title in VARIANTS.items() if variant in done]
     return "\n".join(lines)
 
