@@ -124,7 +124,7 @@ def table(records: list[dict[str, Any]], probe: str) -> str:
         by_condition = [value(lambda judged, c=c: judged[probe]["miou"][c]) for c in conditions]
         return f"| {' | '.join([title, *by_condition, value(lambda judged: judged[probe]['adverse'])])} | {len(mine)} |"
 
-    first = next(record["variant"] for record in records if record["variant"] != RANDOM)
+    first = next((r["variant"] for r in records if r["variant"] != RANDOM), RANDOM)
     lines.append(row("the teacher's mIoU", first, "", None))
     done = {record["variant"] for record in records}
     if RANDOM in done:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from lidar2d.data.annotations import Annotated, fingerprint
 from lidar2d.data.card import load_card
-from lidar2d.data.regions import Superpixels, WithSuperpixels, fingerprint
+from lidar2d.data.regions import Superpixels
 from lidar2d.errors import DataError, UsageError
 from lidar2d.frame import Frame
 
@@ -45,7 +46,7 @@ FINE = Superpixels(segments=12, sigma=0.0)
 
 @pytest.mark.parametrize("superpixels", [FINE, Superpixels("felzenszwalb", sigma=0.0, smallest=20)])
 def test_superpixels_tile_the_image_and_do_not_cross_its_edges(superpixels):
-    source = WithSuperpixels(Pictures(), superpixels)
+    source = Annotated(Pictures(), superpixels)
     for index, column in enumerate((12, 20)):
         regions = source[index].regions
         assert regions.shape == (2, 24, 32)
@@ -57,31 +58,31 @@ def test_superpixels_tile_the_image_and_do_not_cross_its_edges(superpixels):
 
 
 def test_about_as_many_as_asked_for_come_out():
-    image = (np.random.default_rng(0).random((90, 160, 3)) * 255).astype(np.uint8)
-    assert 100 <= len(np.unique(Superpixels(segments=150).of(image))) <= 200
-    assert 20 <= len(np.unique(Superpixels(segments=30).of(image))) <= 40
+    images = torch.from_numpy((np.random.default_rng(0).random((1, 3, 90, 160)) * 255).astype(np.uint8))
+    assert 100 <= len(np.unique(Superpixels(segments=150).of(images))) <= 200
+    assert 20 <= len(np.unique(Superpixels(segments=30).of(images))) <= 40
 
 
 def test_they_are_kept_and_made_again_where_images_or_settings_are_others(monkeypatch):
     made = []
     of = Superpixels.of
-    monkeypatch.setattr(Superpixels, "of", lambda self, image: made.append(1) or of(self, image))
+    monkeypatch.setattr(Superpixels, "of", lambda self, images: made.extend(images) or of(self, images))
     pictures = Pictures()
-    first = WithSuperpixels(pictures, FINE)[0].regions
+    first = Annotated(pictures, FINE)[0].regions
     assert len(made) == 2
-    assert torch.equal(WithSuperpixels(pictures, FINE)[0].regions, first)
+    assert torch.equal(Annotated(pictures, FINE)[0].regions, first)
     assert len(made) == 2
-    WithSuperpixels(pictures, replace(FINE, segments=6))[0]
+    Annotated(pictures, replace(FINE, segments=6))[0]
     assert len(made) == 4
-    WithSuperpixels(pictures, replace(FINE, smallest=7))[0]  # SLIC does not use it
+    Annotated(pictures, replace(FINE, smallest=7))[0]  # SLIC does not use it
     assert len(made) == 4
     pictures.columns[0] = 16
-    assert not torch.equal(WithSuperpixels(pictures, FINE)[0].regions, first)
+    assert not torch.equal(Annotated(pictures, FINE)[0].regions, first)
     assert len(made) == 6
 
 
 def test_a_damaged_file_is_made_again_and_a_folder_that_cannot_be_written_is_told(tmp_path):
-    source = WithSuperpixels(Pictures(), FINE)
+    source = Annotated(Pictures(), FINE)
     first = source[1].regions
     path = next(tmp_path.rglob("b.npz"))
     path.write_bytes(path.read_bytes()[:50])
@@ -96,7 +97,7 @@ def test_a_damaged_file_is_made_again_and_a_folder_that_cannot_be_written_is_tol
 
 def test_preparing_makes_only_what_is_missing(tmp_path):
     pictures = Pictures()
-    source = WithSuperpixels(pictures, FINE)
+    source = Annotated(pictures, FINE)
     source[0]
     source.prepare(workers=2, progress=False)
     assert sorted(path.name for path in tmp_path.rglob("*.npz")) == ["a-0.npz", "b.npz"]

@@ -83,6 +83,10 @@ class Kitti:
                 parts.append(partial(self._boxes, token, np.eye(4)))
             yield token, problems(partial(self.__getitem__, index), parts, named)
 
+    def image_files(self, index: int) -> list[Path]:
+        """Return the path of a frame's image, below the data set's folder."""
+        return [self._file("image_2", self.tokens[index]).relative_to(self.folder.parent)]
+
     def _file(self, kind: str, token: str) -> Path:
         ending = {"velodyne": "bin", "image_2": "png", "calib": "txt", "label_2": "txt"}[kind]
         return self.folder / kind / f"{token}.{ending}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -12,9 +13,11 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
+from lidar2d.data.annotations import Annotated, Annotator
 from lidar2d.data.augment import Augment, resize
 from lidar2d.data.card import Card, load_card
-from lidar2d.data.regions import Superpixels, WithSuperpixels
+from lidar2d.data.labels import WithLabelFiles
+from lidar2d.data.regions import Superpixels
 from lidar2d.data.source import Preparable, Source, open_source
 from lidar2d.data.stream import Chunk, Key, Stream, frame_seed
 from lidar2d.errors import DataError, UsageError, within
@@ -38,6 +41,9 @@ class LidarData(LightningDataModule):
         workers: processes that read frames beside the training process.
         augment: what is random about a training frame.
         superpixels: how the training images are cut into superpixels, for methods that want them; None does not.
+        weak_labels: what gives the pixels of the training images weak labels, for methods that want them: ModelLabels,
+            ClusterLabels; None does not.
+        label_folder: a folder of PNG files with weak labels, in place of ``weak_labels``.
         bad_files: ``stop`` at a frame that cannot be read, naming its file, or ``skip`` it and count.
     """
 
@@ -54,6 +60,8 @@ class LidarData(LightningDataModule):
         workers: int = 0,
         augment: Augment = Augment(),  # noqa: B008 a frozen dataclass
         superpixels: Superpixels | None = None,
+        weak_labels: Annotator | None = None,
+        label_folder: str | None = None,
         bad_files: Literal["stop", "skip"] = "stop",
     ) -> None:
         super().__init__()
@@ -70,7 +78,9 @@ class LidarData(LightningDataModule):
         self.cameras = cameras
         self.workers = workers
         self.augment = augment
-        self.superpixels = superpixels
+        if weak_labels is not None and label_folder is not None:
+            raise UsageError("data.weak_labels and data.label_folder both give weak labels; leave one of them out")
+        self.superpixels, self.weak_labels, self.label_folder = superpixels, weak_labels, label_folder
         self.bad_files: Literal["stop", "skip"] = bad_files
         self.skipped = 0  # frames left out so far because a file of theirs is bad
 
@@ -81,7 +91,12 @@ class LidarData(LightningDataModule):
     def training(self) -> Source:
         """Open the training split as raw frames, with what was asked to be found in their images."""
         source = self.source()
-        return source if self.superpixels is None else WithSuperpixels(source, self.superpixels)
+        if self.label_folder is not None:
+            source = WithLabelFiles(source, Path(self.label_folder).expanduser())
+        for annotator in (self.superpixels, self.weak_labels):
+            if annotator is not None:
+                source = Annotated(source, annotator)
+        return source
 
     def stream(self, conditions: Literal["clear", "all"], balance: Literal["none", "half"], seed: int) -> Stream:
         """Order the training frames of a stage.

@@ -93,6 +93,10 @@ class NuScenes:
                 parts.append(partial(self._labels, sample, None))
             yield token, problems(partial(self.__getitem__, index), parts, named)
 
+    def image_files(self, index: int) -> list[Path]:
+        """Return the paths of a frame's images, below the data set's folder."""
+        return [Path(name.decode()) for name in self.index.samples[self.rows[index]]["images"]]
+
     def _rows(self, split: str) -> NDArray[np.int64]:
         """Return the samples of the split's scenes, in the tables' order."""
         written = self.card.splits[split].get("scenes")

@@ -55,6 +55,15 @@ class Preparable(Protocol):
         ...
 
 
+@runtime_checkable
+class FromFiles(Protocol):
+    """A source whose images are files."""
+
+    def image_files(self, index: int) -> list[Path]:
+        """Return the paths of a frame's images, below the data set's folder."""
+        ...
+
+
 def open_source(
     card: Card, split: str, root: str | Path | None = None, image_size: tuple[int, int] | None = None
 ) -> Source:

@@ -1,0 +1,160 @@
+"""What is found in images once and kept beside the data: superpixels, weak labels."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lidar2d.data.cache import cache_folder
+from lidar2d.data.source import Preparable, Problem, Source
+from lidar2d.errors import DataError
+from lidar2d.frame import Frame
+
+
+class Annotator(ABC):
+    """Gives every pixel of an image a number."""
+
+    field: ClassVar[Literal["regions", "weak_labels"]]  # of a frame, that it fills
+    title: ClassVar[str]  # of what it finds, in the plural; names a folder
+    alone: ClassVar[bool] = False  # one thread at a time, because it computes on many itself
+
+    @abstractmethod
+    def key(self) -> Mapping[str, object]:
+        """Return all that its numbers depend on beside the images: what is made with another key is kept apart."""
+
+    @abstractmethod
+    def of(self, images: Tensor) -> NDArray[np.int32]:
+        """Return numbers (V, H, W), -1 for none, for images (V, 3, H, W) uint8 RGB."""
+
+    def begin(self, source: Source) -> None:  # noqa: B027 most have nothing to do
+        """Look at a source, before anything is found in its images."""
+
+    def folder(self) -> Path:
+        """Return the folder of what is kept."""
+        key = hashlib.sha256(json.dumps(self.key(), sort_keys=True, default=str).encode()).hexdigest()[:12]
+        return cache_folder() / self.title / f"{type(self).__name__.lower()}-{key}"
+
+
+class Annotated:
+    """A source whose frames are annotated; what is not kept yet is found when a frame is read.
+
+    A file keeps the numbers of a frame, and a fingerprint of the images: made anew where the images are others.
+
+    Args:
+        source: the frames.
+        annotator: finds what is kept.
+    """
+
+    def __init__(self, source: Source, annotator: Annotator) -> None:
+        self.source = source
+        self.annotator = annotator
+        self.card, self.tokens, self.conditions = source.card, source.tokens, source.conditions
+        annotator.begin(source)
+        self.folder = annotator.folder() / source.card.name
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Frame:
+        """Read one frame.
+
+        Raises:
+            DataError: naming the file that is missing, unreadable or wrong, or that cannot be written.
+        """
+        frame = self.source[index]
+        found = torch.from_numpy(self._of(frame).astype(np.int64))
+        return replace(frame, regions=found) if self.annotator.field == "regions" else replace(frame, weak_labels=found)
+
+    def check(self) -> Iterator[tuple[str, list[Problem]]]:
+        """Yield each frame's token with its problems."""
+        return self.source.check()
+
+    def prepare(self, workers: int, progress: bool) -> None:
+        """Make what the source makes, and then what is not kept yet, several frames at once."""
+        if isinstance(self.source, Preparable):
+            self.source.prepare(workers, progress)
+        missing = [index for index, token in enumerate(self.tokens) if not self.path(token).is_file()]
+        if missing:
+            _make(self, missing, 1 if self.annotator.alone else workers, progress)
+
+    def path(self, token: str) -> Path:
+        """Return the file that keeps what was found in a frame's images."""
+        return self.folder / f"{token.replace('/', '-')}.npz"  # tokens of some data sets are paths
+
+    def _of(self, frame: Frame) -> NDArray[np.int32]:
+        images = (frame.images * 255).round().byte()
+        shown = fingerprint(images)
+        path = self.path(frame.token)
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                if str(file["images"]) == shown:
+                    kept: NDArray[np.int32] = file["found"]
+                    return kept
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
+            pass  # missing, cut short or overwritten: it is made again
+        height, width = images.shape[-2:]
+        found = self.annotator.of(images) if len(images) else np.zeros((0, height, width), np.int32)
+        _write(path, {"found": found, "images": np.array(shown)}, self.annotator.title)
+        return found
+
+
+def fingerprint(images: Tensor) -> str:
+    """Return twelve letters that tell images (V, 3, H, W) from others, by their size and every sixteenth pixel."""
+    digest = hashlib.sha256(str(tuple(images.shape)).encode())
+    digest.update(np.ascontiguousarray(images[..., ::4, ::4].numpy()).tobytes())
+    return digest.hexdigest()[:12]
+
+
+def _write(path: Path, arrays: dict[str, NDArray[Any]], title: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        DataError: if it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem}-", delete=False) as file:
+            try:
+                np.savez_compressed(file, **arrays)
+                file.flush()
+                os.replace(file.name, path)  # noqa: PTH105 Path.replace is the same call
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise DataError(
+            f"cannot keep {title} in {path.parent}: {error.strerror}\n"
+            "make room there, or set LIDAR2D_CACHE to another folder"
+        ) from error
+
+
+def _make(source: Annotated, missing: Sequence[int], workers: int, progress: bool) -> None:
+    """Annotate many frames, with a bar that shows the rate, the time left and the size on disk."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    source[missing[0]]
+    size = source.path(source.tokens[missing[0]]).stat().st_size * len(source.tokens) / 1e6
+    columns = (
+        TextColumn(f"{source.annotator.title}, about {size:.0f} MB in {source.folder}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, disable=not progress) as bar, ThreadPoolExecutor(workers) as pool:
+        task = bar.add_task("", total=len(missing), completed=1)
+        for _ in pool.map(source.__getitem__, missing[1:]):
+            bar.advance(task)

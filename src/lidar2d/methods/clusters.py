@@ -1,0 +1,99 @@
+"""Weak labels that nobody names: clusters of an image network's features."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lidar2d.data.annotations import Annotator
+from lidar2d.data.source import Source
+from lidar2d.errors import UsageError, within
+from lidar2d.losses.codes import Codes
+from lidar2d.nets.encoder import ImageEncoder
+
+_OF_FRAME = 2048  # cells of a frame's maps that clusters are sought among
+
+
+class ClusterLabels(Annotator):
+    """K-means over the cells of an image network's maps; a pixel's label is the cluster of its enlarged feature.
+
+    Args:
+        images: the network; frozen.
+        classes: number of clusters.
+        survey: frames, spread over the data set, that clusters are sought in.
+        seed: of the draws.
+    """
+
+    field: ClassVar[Literal["regions", "weak_labels"]] = "weak_labels"
+    title: ClassVar[str] = "weak-labels"
+    alone: ClassVar[bool] = True
+
+    def __init__(self, images: ImageEncoder, classes: int = 17, survey: int = 64, seed: int = 0) -> None:
+        within(2, classes=classes)
+        within(1, survey=survey)
+        within(0, seed=seed)
+        self.images = images.requires_grad_(False).eval()
+        self.classes, self.survey, self.seed = classes, survey, seed
+        self.codes = Codes(images.channels, classes)
+        self.seen = ""  # which data set the clusters were sought in
+
+    def key(self) -> Mapping[str, object]:
+        """Return the network's weights, as a fingerprint, and the settings."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self.images.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        own = {"classes": self.classes, "survey": self.survey, "seed": self.seed, "sought in": self.seen}
+        return {**own, "network": type(self.images).__name__, "weights": digest.hexdigest()}
+
+    def begin(self, source: Source) -> None:
+        """Seek the clusters in some frames of a source, or read those that were found there before."""
+        tokens = hashlib.sha256("\n".join(source.tokens).encode()).hexdigest()[:12]
+        seen = f"{source.card.name} {tokens}"
+        if seen == self.seen:
+            return
+        self.seen = seen
+        kept = self.folder() / "clusters.pt"
+        if kept.is_file():
+            self.codes.load_state_dict(torch.load(kept, weights_only=True))
+            return
+        self._seek(source)
+        _keep(kept, self.codes.state_dict())
+
+    @torch.inference_mode()
+    def of(self, images: Tensor) -> NDArray[np.int32]:
+        """Return the cluster (V, H, W) of each pixel of images (V, 3, H, W) uint8."""
+        found = []
+        for image in images:
+            maps = self.images(image[None].float() / 255).float()
+            size = (image.shape[-2], image.shape[-1])
+            large = F.interpolate(maps, size, mode="bilinear", align_corners=False)
+            found.append(self.codes.sort(large[0].flatten(1).T).view(size))
+        return torch.stack(found).to(torch.int32).numpy()
+
+    @torch.no_grad()
+    def _seek(self, source: Source) -> None:
+        generator = torch.Generator().manual_seed(self.seed)
+        rows = []
+        for index in np.unique(np.linspace(0, len(source) - 1, self.survey).round().astype(int)).tolist():
+            cells = self.images(source[index].images).float().permute(0, 2, 3, 1).flatten(0, 2)
+            rows.append(cells[torch.randperm(len(cells), generator=generator)[:_OF_FRAME]])
+        features = torch.cat(rows)
+        if len(features) < self.classes:
+            raise UsageError(f"{len(rows)} frames show {len(features)} cells, too few for {self.classes} clusters")
+        self.codes.seek(features, generator)
+
+
+def _keep(path: Path, state: dict[str, Tensor]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    torch.save(state, unfinished)
+    unfinished.replace(path)
