@@ -137,6 +137,17 @@ def build(parser: ArgumentParser, settings: Namespace) -> Namespace:
     return built
 
 
+def build_data(parser: ArgumentParser, settings: Namespace, data: type) -> Any:
+    """Build the datamodule that the settings of ``fit`` describe, and nothing else.
+
+    Raises:
+        UsageError: as its constructor raises it.
+    """
+    alone = new_parser(parser.prog)
+    alone.add_class_arguments(data, "data")
+    return build(alone, alone.parse_object({"data": resolved(parser, settings)["data"]})).data
+
+
 def _in_full(error: UsageError, content: dict[str, Any]) -> UsageError:
     """Name a refused setting as a flag: a constructor knows but the last part of it."""
     if not isinstance(error, SettingError):

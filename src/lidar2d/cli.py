@@ -1,4 +1,7 @@
-"""The command line: ``lidar2d fit | view | check | weights | list``. Imports torch only for words that are right."""
+"""The command line: ``lidar2d fit | prepare | view | check | weights | list``.
+
+Imports torch only for words that are right.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ lidar2d: distillation between cameras and LiDAR
   lidar2d fit --method collab --help                 every setting of a method, and its value
   lidar2d fit --resume runs/NAME                     go on with a run
   lidar2d view --data kitti --data.root DIR --index 3      draw a frame, its points and boxes
+  lidar2d prepare --method slidr --data nuscenes --data.root DIR      make what a method wants beside the images
   lidar2d check --data nuscenes --data.root DIR      is every file there, and readable?
   lidar2d weights FILE                               whose weights are they, and which network do they fit?
   lidar2d list methods|datasets|suites|networks
@@ -48,6 +52,19 @@ lidar2d fit --method NAME [--data NAME] [--SETTING VALUE ...]
   --method.images NAME     its settings begin at its own defaults, not at the recipe's
 
 Every setting below is a key of the recipe and a flag."""
+
+PREPARE_HELP = """\
+lidar2d prepare --method NAME [--data NAME] [--data.root DIR] [--SETTING VALUE ...]
+
+Makes once, and keeps in $LIDAR2D_CACHE, what `lidar2d fit` of the same words would make before its first step:
+the scenes of the synthetic town, superpixels, weak labels. What is there already is not made again.
+
+  --data.superpixels.kind slic|felzenszwalb        how images are cut, and its settings (segments, compactness, ...)
+  --data.weak_labels lidar2d.data.labels.ModelLabels             a segmentation model (OneFormer, Mask2Former, CLIPSeg)
+    --data.weak_labels.model NAME|DIR --data.weak_labels.classes [car,road,...]
+  --data.weak_labels lidar2d.methods.clusters.ClusterLabels      clusters of an image network's features
+    --data.weak_labels.images NAME --data.weak_labels.classes 17
+  --data.label_folder DIR                          somebody's PNG files: nothing is made"""
 
 CHECK_HELP = """\
 lidar2d check --data NAME --data.root DIR [--split NAME]
@@ -109,6 +126,7 @@ def _dispatch(argv: list[str]) -> int:
         return 0
     commands: dict[str, Callable[[list[str]], int]] = {
         "fit": _fit,
+        "prepare": _prepare,
         "view": _view,
         "check": _check,
         "weights": _weights,
@@ -212,6 +230,28 @@ def _run_folder(told: words.FitWords, content: dict[str, Any]) -> Path:
     run = runs.make(told.run, told.name or "", content["data"]["card"])
     runs.save_recipe(run, content)
     return run
+
+
+def _prepare(argv: list[str]) -> int:
+    if not argv or "-h" in argv or "--help" in argv:
+        _say(PREPARE_HELP)
+        return 0
+    told = words.spell_fit(argv, ("method", "data", "trainer", "seed", "config"), "prepare")
+
+    from lidar2d import arguments
+    from lidar2d.data.module import LidarData
+    from lidar2d.fit import TrainerOptions
+    from lidar2d.methods.base import Method
+
+    parser = arguments.fit_parser(Method, LidarData, TrainerOptions)
+    settings = arguments.parse(parser, ["--config", str(told.recipe), *told.flags])
+    data = arguments.build_data(parser, settings, LidarData)
+    try:
+        data.prepare(progress=True)
+    except KeyboardInterrupt:
+        print("lidar2d: interrupted; what was made is kept, and the same command goes on", file=sys.stderr)
+        return INTERRUPTED
+    return 0
 
 
 def _check(argv: list[str]) -> int:

@@ -27,17 +27,18 @@ class FitWords:
     flags: tuple[str, ...]  # the rest, for the parser
 
 
-def spell_fit(argv: Sequence[str], heads: Iterable[str]) -> FitWords:
+def spell_fit(argv: Sequence[str], heads: Iterable[str], verb: str = "fit") -> FitWords:
     """Spell out the words of ``fit``.
 
     Args:
-        argv: the words after ``fit``.
+        argv: the words after the verb.
         heads: what may stand before the first dot of a flag.
+        verb: that the words follow.
 
     Raises:
         UsageError: if a flag, a method, a data set or a run does not exist.
     """
-    check_heads("fit", argv, heads)
+    check_heads(verb, argv, heads)
     name, rest = take(argv, "--method")
     run_name, rest = take(rest, "--run")
     resume, rest = take(rest, "--resume", default="")
@@ -47,7 +48,7 @@ def spell_fit(argv: Sequence[str], heads: Iterable[str]) -> FitWords:
         raise UsageError("--run and --resume both name the run folder; give one of them")
     if name is None and not resume:
         known = ", ".join(recipe.names("methods"))
-        hint = "--resume needs a run folder or a --method" if resume == "" else "fit needs a method: --method NAME"
+        hint = "--resume needs a run folder or a --method" if resume == "" else f"{verb} needs a method: --method NAME"
         raise UsageError(f"{hint}; known: {known}")
     method = None if name is None else recipe.find("methods", name)
     if resume is None:

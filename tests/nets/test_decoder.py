@@ -54,3 +54,13 @@ def test_reading_at_pixels_needs_a_twentieth_of_the_memory(channels, shape, froz
     maps, pairs = torch.randn(6, channels, *shape, requires_grad=not frozen), some_pairs(4096, 6)
     whole = allocated(lambda: decoder(maps, SIZE))
     assert allocated(lambda: decoder.at(maps, pairs, SIZE)) < whole / 20
+
+
+def test_means_of_segments_are_made_in_full_precision_whatever_the_rest_is():
+    decoder = Decoder(8, 16)
+    maps = torch.randn(2, 8, 6, 9, generator=torch.Generator().manual_seed(5))
+    segment = (torch.arange(24)[:, None] // 8 * 5 + torch.arange(36) // 8).expand(2, -1, -1)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = decoder.pooled(maps, segment, 15)
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, decoder.pooled(maps, segment, 15), atol=2e-2, rtol=0)

@@ -57,16 +57,19 @@ class Decoder(nn.Module):
         corners = _Corners(tuple(maps.shape[-2:]), tuple(segment.shape[1:]), self.align_corners, maps.device)  # type: ignore[arg-type]
         count = torch.bincount(segment[segment >= 0], minlength=segments).clamp_min(1)
         sums = cells.new_zeros(segments, cells.shape[-1])
-        for places, view in zip(segment, cells, strict=True):
-            own, local = torch.unique(places, return_inverse=True)
-            shares = corners.shares(view)
-            flat = view.flatten(0, 1)
-            # what each cell adds to each segment of this image
-            parts = flat.new_zeros(len(own) * len(flat))
-            for index, share in zip(corners.cells, shares, strict=True):
-                parts = parts.index_add(0, (local * len(flat) + index).flatten(), share.flatten())
-            inside = own >= 0
-            sums = sums.index_add(0, own[inside], parts.view(len(own), len(flat))[inside] @ flat)
+        with torch.autocast(
+            maps.device.type, enabled=False
+        ):  # lengths and means want all digits
+            for places, view in zip(segment, cells, strict=True):
+                own, local = torch.unique(places, return_inverse=True)
+                shares = corners.shares(view)
+                flat = view.flatten(0, 1)
+                # what each cell adds to each segment of this image
+                parts = flat.new_zeros(len(own) * len(flat))
+                for index, share in zip(corners.cells, shares, strict=True):
+                    parts = parts.index_add(0, (local * len(flat) + index).flatten(), share.flatten())
+                inside = own >= 0
+                sums = sums.index_add(0, own[inside], parts.view(len(own), len(flat))[inside] @ flat)
         return sums / count[:, None]
 
     def _cells(self, maps: Tensor) -> Tensor:
