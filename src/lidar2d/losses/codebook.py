@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lidar2d.losses.distill import Standardise
+from lidar2d.losses.precision import full_precision
 from lidar2d.processes import gather
 
 _LARGEST = 4.0  # standard deviations: farther values would own codes of their own
@@ -73,6 +74,7 @@ def far_apart(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:
     return rows[chosen]
 
 
+@full_precision
 def k_means(rows: Tensor, codes: int, generator: torch.Generator, rounds: int, start: Tensor | None = None) -> Tensor:
     """Return centres (codes, C) of Lloyd's algorithm, started at the given centres or at rows drawn at random.
 
@@ -89,6 +91,7 @@ def k_means(rows: Tensor, codes: int, generator: torch.Generator, rounds: int, s
     return centres
 
 
+@full_precision
 def nearest_code(rows: Tensor, centres: Tensor) -> Tensor:
     """Return the nearest centre (P,) of each row (P, C)."""
     # |r - c|^2 without the |r|^2 that all centres share

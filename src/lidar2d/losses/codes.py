@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lidar2d.losses.codebook import far_apart, k_means, nearest_code
+from lidar2d.losses.precision import full_precision
 
 
 class Codes(nn.Module):
@@ -41,6 +42,7 @@ class Codes(nn.Module):
         """Tell whether the clusters have been sought."""
         return bool(self.share.sum() > 0)
 
+    @full_precision
     @torch.no_grad()
     def seek(self, rows: Tensor, generator: torch.Generator, rounds: int = 15) -> None:
         """Find the clusters of features (P, C)."""
@@ -58,6 +60,7 @@ class Codes(nn.Module):
         self.means.zero_().index_add_(0, code, rows)
         self.means.div_(count.clamp_min(1)[:, None])
 
+    @full_precision
     def sort(self, rows: Tensor) -> Tensor:
         """Return the cluster (P,) of each feature (P, C)."""
         return nearest_code(rows @ self.unfold, self.centres)
@@ -67,6 +70,7 @@ class Codes(nn.Module):
         power = torch.where(self.share > 0, self.share.clamp_min(1e-4) ** -self.balance, 0.0)
         return power / (power * self.share).sum()
 
+    @full_precision
     def expected(self, logits: Tensor) -> Tensor:
         """Return the mean feature (P, C) under the clusters' probabilities, given as logits (P, K)."""
         return logits.softmax(-1) @ self.means

@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from lidar2d.losses.precision import full_precision
 from lidar2d.processes import gather, mean_over_processes, rank
 
 
+@full_precision
 def info_nce(anchors: Tensor, positives: Tensor, temperature: float) -> Tensor:
     """Find, for each anchor, its own positive among the positives of all anchors of all processes.
 
@@ -27,6 +29,7 @@ def info_nce(anchors: Tensor, positives: Tensor, temperature: float) -> Tensor:
     return mean_over_processes(nn.functional.cross_entropy(logits, target, reduction="none"))
 
 
+@full_precision
 def weak_contrast(anchors: Tensor, candidates: Tensor, labels: Tensor, temperature: float) -> Tensor:
     """Find, for each anchor, any candidate of its own label among the candidates of all processes.
 

@@ -7,11 +7,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from lidar2d.losses.precision import full_precision
 from lidar2d.processes import sum_over_processes
 
 Distance = Literal["mse", "cosine", "l2"]
 
 
+@full_precision
 def distance(features: Tensor, targets: Tensor, kind: Distance) -> Tensor:
     """Distance of each row of features (P, C) to its target (P, C), as (P,).
 

@@ -7,9 +7,11 @@ import math
 import torch
 from torch import Tensor, nn
 
+from lidar2d.losses.precision import full_precision
 from lidar2d.processes import gather, sum_over_processes
 
 
+@full_precision
 @torch.no_grad()
 def sinkhorn(scores: Tensor, temperature: float, rounds: int = 3) -> Tensor:
     """Share rows (B, K) of all processes out among clusters so that clusters get alike; each row sums to one.
@@ -32,11 +34,13 @@ def _largest(values: Tensor) -> Tensor:
     return gather(own[None]).amax(0)
 
 
+@full_precision
 def agreement(scores: Tensor, targets: Tensor, temperature: float) -> Tensor:
     """Return the cross-entropy (B,) of a student's scores (B, K) to targets that sum to one."""
     return -(targets * (scores / temperature).log_softmax(-1)).sum(-1)
 
 
+@full_precision
 def spread(features: Tensor) -> Tensor:
     """Return how near rows (B, C) of all processes lie to their nearest others on the unit sphere: KoLeo's entropy.
 

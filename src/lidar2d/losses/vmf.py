@@ -11,6 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from lidar2d.losses.precision import full_precision
 from lidar2d.processes import sum_over_processes, world_size
 
 _FIRM = 40.0  # from this order on the first terms of the uniform expansion leave less than 1e-9
@@ -106,6 +107,7 @@ class VonMisesFisher(nn.Module):
         self.mean: Tensor  # (K, d) running, towards zero by what it began with
         self.weight: Tensor  # (K,) how much of each running mean is not what it began with
 
+    @full_precision
     @torch.no_grad()
     def update(self, vectors: Tensor, labels: Tensor) -> None:
         """Take the means of the vectors (P, d) of each label (P,) of all processes into the running means.
@@ -130,6 +132,7 @@ class VonMisesFisher(nn.Module):
         length = mean.norm(dim=1)
         return nn.functional.normalize(mean, dim=1), concentration(length, mean.shape[1])
 
+    @full_precision
     def forward(self, vectors: Tensor, labels: Tensor) -> Tensor:
         """Return the mean over classes of -log C_d(κ) - κ <μ, mean of the class's vectors>; 0 where there is no class.
 

@@ -57,9 +57,7 @@ class Decoder(nn.Module):
         corners = _Corners(tuple(maps.shape[-2:]), tuple(segment.shape[1:]), self.align_corners, maps.device)  # type: ignore[arg-type]
         count = torch.bincount(segment[segment >= 0], minlength=segments).clamp_min(1)
         sums = cells.new_zeros(segments, cells.shape[-1])
-        with torch.autocast(
-            maps.device.type, enabled=False
-        ):  # lengths and means want all digits
+        with torch.autocast(maps.device.type, enabled=False):  # lengths and means want all digits
             for places, view in zip(segment, cells, strict=True):
                 own, local = torch.unique(places, return_inverse=True)
                 shares = corners.shares(view)
