@@ -39,7 +39,13 @@ def test_every_package_that_is_imported_is_declared():
         for group in PROJECT["project"]["optional-dependencies"].values()
         for word in group
     }
-    named = {"yaml": "pyyaml", "PIL": "pillow", "nuscenes": "nuscenes-devkit", "tensorboard": "lightning"}
+    named = {
+        "yaml": "pyyaml",
+        "PIL": "pillow",
+        "skimage": "scikit-image",
+        "nuscenes": "nuscenes-devkit",
+        "tensorboard": "lightning",
+    }
     # sparse backends that people bring themselves, and what comes with torch where it runs
     optional = {"spconv", "MinkowskiEngine", "MinkowskiEngineBackend", "triton"}
     for path in (ROOT / "src").rglob("*.py"):

@@ -159,3 +159,21 @@ def test_frozen_networks_stay_in_evaluation_mode(collab):
     assert collab.images.training
     assert not collab.teacher.training
     assert not collab.points.training
+
+
+def test_separate_heads_begin_as_shared_ones_and_train_with_the_images(encoders, batch):
+    torch.manual_seed(3)
+    shared = make(encoders, codes=0)
+    torch.manual_seed(3)
+    separate = make(encoders, codes=0, heads="separate")
+    losses = []
+    for method in (shared, separate):
+        method.look([batch])
+        method.head.load_state_dict(shared.head.state_dict())
+        method.begin("anchor", 1)
+        losses.append(method.losses(batch))
+    assert losses[0]["anchor"].item() == pytest.approx(losses[1]["anchor"].item(), rel=1e-5)
+    losses[1]["anchor"].backward()
+    assert separate.image_head.weight.grad.abs().max() > 0
+    separate.begin("align", 1)
+    assert not separate.image_head.weight.requires_grad

@@ -48,6 +48,9 @@ class Collab(Method):
         blend: how far ``anchor`` moves the image network from the teacher's weights to the tuned ones, at its end;
             less than 1 gives some of the gain in bad weather back for what the teacher could do on clear days
             (weight-space ensembling, arXiv 2109.01903).
+        heads: ``shared``: both networks are compared in the teacher's features, where the 3D network's head leads;
+            ``separate``: ``anchor`` gives the image network a linear head of its own, dropped at the end, so that its
+            features need only hold the 3D network's.
         matches: pairs sampled over the global batch; all of them where there are fewer.
         pairing: which points are brought together with which pixels.
     """
@@ -70,6 +73,7 @@ class Collab(Method):
         distorted: float = 0.0,
         strength: float = 1.0,
         blend: float = 1.0,
+        heads: Literal["shared", "separate"] = "shared",
         matches: int = 32768,
         pairing: Pairing = PAIRING,
     ) -> None:
@@ -93,6 +97,10 @@ class Collab(Method):
         self.pairing = pairing
         self.teacher = copy.deepcopy(images)
         self.head = nn.Linear(points.channels, codes or images.channels)
+        self.image_head = nn.Linear(images.channels, images.channels) if heads == "separate" else nn.Identity()
+        if isinstance(self.image_head, nn.Linear):  # begins as if heads were shared
+            nn.init.eye_(self.image_head.weight)
+            nn.init.zeros_(self.image_head.bias)
         self.standardise = Standardise(images.channels)
         self.codes = Codes(images.channels, codes, whiten, balance) if codes else None
 
@@ -101,8 +109,8 @@ class Collab(Method):
         return {"align": self.align, "anchor": self.anchor}
 
     def trained(self) -> list[nn.Module]:
-        """Return the 3D network and its head in ``align``, what is tuned of the image network in ``anchor``."""
-        return [self.points, self.head] if self.stage == "align" else self.images.tuned()
+        """Return what ``align`` trains, the 3D network and its head, or what ``anchor`` tunes."""
+        return [self.points, self.head] if self.stage == "align" else [*self.images.tuned(), self.image_head]
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the losses of the current stage."""
@@ -178,7 +186,7 @@ class Collab(Method):
             kept = _rows(self.standardise, self.teacher(batch.images[is_clear]).float())
             shown = distort_share(batch, self.distorted, self.strength, among=is_clear)
         features = self.images(shown).float()
-        seen = self.standardise(read(features, found, batch.image_size))
+        seen = self.image_head(self.standardise(read(features, found, batch.image_size)))
         return {
             "anchor": mean_over_processes(distance(seen, targets, self.distance)),
             "preserve": self.preserve
