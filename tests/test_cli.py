@@ -173,7 +173,7 @@ def test_null_is_refused_where_a_value_is_needed(toy: Path, tmp_path: Path):
     assert "did you mean --method.points.weights?" in refused(toy, "--method.points.weigths", "null")
     content = toy_recipe()
     content["method"]["init_args"]["preserve"] = None
-    assert refused(save(tmp_path / "null.yaml", content)).endswith("method.preserve: expected a number, given 'null'")
+    assert refused(save(tmp_path / "null.yaml", content)).endswith("method.preserve: null is not one of its values")
 
 
 def test_the_resolved_recipe_gives_the_same_settings_again(toy: Path, tmp_path: Path):
@@ -203,6 +203,7 @@ def test_the_resolved_recipe_gives_the_same_settings_again(toy: Path, tmp_path: 
         ("--trainer.devices two", "--trainer.devices: expected a whole number, given 'two'"),
         ("--data.bad_files stopp", "--data.bad_files: no 'stopp'; did you mean 'stop'? (stop, skip)"),
         ("--method.mode cosin", "--method.mode: no 'cosin'; did you mean 'cosine'? (mse, cosine)"),
+        ("--method.points.weights null --method.mode cosin", "--method.mode: no 'cosin'; did you mean 'cosine'?"),
         ("--method.points Nt", "'Nt' is no class; `lidar2d list networks`"),
         ("--method.points MinkUnet34", "did you mean MinkUNet34C?"),
         ("--method.points nowhere.Net", "no class nowhere.Net; no such module"),
@@ -395,7 +396,7 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]):
     ("given", "answer"),
     [
         ("fti", "no command 'fti'; did you mean 'fit'?"),
-        ("bench", "no command 'bench'; known: check, fit, list, view"),
+        ("bench", "no command 'bench'; known: check, fit, list, prepare, view"),
         ("list", "list takes one word: methods, datasets, suites, networks"),
         ("list method", "nothing called 'method' to list; did you mean 'methods'?"),
         ("check --dat kitti", "check has no flag --dat; did you mean '--data'?"),

@@ -12,7 +12,7 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from lidar2d import recipe
-from lidar2d.complaints import explain, nearest_setting
+from lidar2d.complaints import NO_NULL, explain, nearest_setting
 from lidar2d.docstrings import load
 from lidar2d.errors import SettingError, UsageError
 
@@ -116,7 +116,7 @@ def _set_null(parser: ArgumentParser, settings: Namespace, name: str) -> None:
     try:
         parser.validate(settings)
     except (TypeError, ValueError):
-        raise UsageError(f"--{name}: null is not one of its values") from None
+        raise UsageError(f"--{name}: {NO_NULL}") from None
 
 
 def build(parser: ArgumentParser, settings: Namespace) -> Namespace:
@@ -212,7 +212,11 @@ def flags(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _attempt(parser: ArgumentParser, words: Sequence[str]) -> dict[str, Any] | str:
     """Parse again, to find what is wrong: the flat settings, or what the parser says against them."""
+    nulls, rest = _take_nulls(words)
     try:
-        return flags(resolved(parser, parser.parse_args(list(words))))
-    except ArgumentError as error:
+        settings = parser.parse_args(rest)
+        for name in nulls:
+            _set_null(parser, settings, name)
+        return flags(resolved(parser, settings))
+    except (ArgumentError, UsageError) as error:
         return str(error)

@@ -238,6 +238,8 @@ def _prepare(argv: list[str]) -> int:
         return 0
     told = words.spell_fit(argv, ("method", "data", "trainer", "seed", "config"), "prepare")
 
+    import torch
+
     from lidar2d import arguments
     from lidar2d.data.module import LidarData
     from lidar2d.fit import TrainerOptions
@@ -245,6 +247,7 @@ def _prepare(argv: list[str]) -> int:
 
     parser = arguments.fit_parser(Method, LidarData, TrainerOptions)
     settings = arguments.parse(parser, ["--config", str(told.recipe), *told.flags])
+    torch.manual_seed(settings.seed)
     data = arguments.build_data(parser, settings, LidarData)
     try:
         data.prepare(progress=True)

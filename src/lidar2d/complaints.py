@@ -19,7 +19,8 @@ from lidar2d.errors import nearest
 
 Attempt = Callable[[Sequence[str]], dict[str, Any] | str]
 _NAMES = {"int": "a whole number", "float": "a number", "str": "a word", "bool": "true or false", "NoneType": "null"}
-_UNKNOWN = re.compile(r"is not accepted|does not accept option|unrecognized arguments")
+NO_NULL = "null is not one of its values"
+_UNKNOWN = re.compile(r"is not accepted|does not accept option|unrecognized arguments|^no setting ")
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ def _judge(complaint: str, settings: list[Setting], attempt: Attempt) -> str:
             )
         return _short(complaint)
     culprit = settings[place]
+    if said.endswith(NO_NULL):
+        return f"{culprit.where}: {NO_NULL}"
     if _UNKNOWN.search(said):
         others = [setting for setting in settings if setting.name != culprit.name]
         known = attempt([setting.word for setting in others])

@@ -12,7 +12,7 @@ from pathlib import Path
 from lidar2d import listing, recipe, runs
 from lidar2d.errors import UsageError, nearest
 
-CLASSES = ("--method.points", "--method.images")  # whose values are classes
+CLASSES = ("--method.points", "--method.images", "--data.weak_labels", "--data.weak_labels.images")  # flags of classes
 MOVABLE = ("--data.root", "--data.workers")  # beside --trainer.*, what a run may be resumed with
 
 

@@ -192,3 +192,21 @@ def test_a_distilled_backbone_is_told_from_its_file_and_written_for_a_detector(c
     assert "for TimmEncoder" in command_line.run("weights", "one", "--to", "timm", "--out", "a.pth", status=2)
     assert "no run folder" in command_line.run("weights", "four", "--to", "timm", "--out", "a.pth", status=2)
     assert not (command_line.folder / "a.pth").exists()
+
+
+def test_what_a_method_wants_beside_images_is_prepared_once(command_line):
+    made = command_line.folder / "kept"
+    command_line.environment["LIDAR2D_CACHE"] = str(made)
+    words = ["prepare", "--method", "slidr", "--data", "./tiny.yaml", "--data.superpixels.segments", "6"]
+    words += ["--data.weak_labels", "lidar2d.methods.clusters.ClusterLabels", "--data.weak_labels.classes", "3"]
+    words += ["--data.weak_labels.images", "SmallConv", "--data.weak_labels.images.width", "8"]
+    said = command_line.run(*words)
+    assert re.search(r"superpixels of 8 frames, about \d.\d MB in \S*kept/superpixels/", said)
+    files = sorted(made.rglob("*.npz"))
+    assert len(files) == 16
+    before = [path.stat().st_mtime_ns for path in files]
+    files[3].unlink()
+    assert "of 1 frames" in command_line.run(*words)
+    after = [path.stat().st_mtime_ns for path in files]
+    assert [one == two for one, two in zip(before, after, strict=True)].count(False) == 1
+    assert "of 1 frames" not in command_line.run(*words)

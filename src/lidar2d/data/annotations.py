@@ -144,17 +144,17 @@ def _write(path: Path, arrays: dict[str, NDArray[Any]], title: str) -> None:
 
 def _make(source: Annotated, missing: Sequence[int], workers: int, progress: bool) -> None:
     """Annotate many frames, with a bar that shows the rate, the time left and the size on disk."""
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    console = Console(stderr=True, quiet=not progress)
     source[missing[0]]
-    size = source.path(source.tokens[missing[0]]).stat().st_size * len(source.tokens) / 1e6
-    columns = (
-        TextColumn(f"{source.annotator.title}, about {size:.0f} MB in {source.folder}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, disable=not progress) as bar, ThreadPoolExecutor(workers) as pool:
+    size = source.path(source.tokens[missing[0]]).stat().st_size * len(missing) / 1e6
+    told = f"{source.annotator.title} of {len(missing)} frames, about {size:.1f} MB in {source.folder}"
+    console.print(told, highlight=False, soft_wrap=True, markup=False)
+    columns = (TextColumn(source.annotator.title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    hidden = not (progress and console.is_terminal)
+    with Progress(*columns, console=console, disable=hidden) as bar, ThreadPoolExecutor(workers) as pool:
         task = bar.add_task("", total=len(missing), completed=1)
         for _ in pool.map(source.__getitem__, missing[1:]):
             bar.advance(task)
