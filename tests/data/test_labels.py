@@ -111,14 +111,14 @@ def test_clusters_are_kept_with_what_they_were_sought_with(tmp_path):
     assert len(kept) == 1
     again = Annotated(Pictures(), ClusterLabels(Colours(), classes=3, survey=3))
     assert all(torch.equal(again[index].weak_labels, labels[index]) for index in range(3))
-    Annotated(Pictures(), ClusterLabels(Colours(), classes=2, survey=3))
-    Annotated(Pictures(2), ClusterLabels(Colours(), classes=3, survey=3))
+    Annotated(Pictures(), ClusterLabels(Colours(), classes=2, survey=3))[0]
+    Annotated(Pictures(2), ClusterLabels(Colours(), classes=3, survey=3))[0]
     assert len(sorted((tmp_path / "cache").rglob("clusters.pt"))) == 3
 
 
 def test_too_few_cells_for_the_clusters_are_told():
     with pytest.raises(UsageError, match="too few for 1000 clusters"):
-        Annotated(Pictures(), ClusterLabels(Colours(), classes=1000, survey=3))
+        Annotated(Pictures(), ClusterLabels(Colours(), classes=1000, survey=3))[0]
 
 
 # models: small ones of random weights, saved as released ones are

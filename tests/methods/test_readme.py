@@ -17,7 +17,8 @@ def test_the_example_is_a_method_once_its_three_files_are_there(tmp_path):
     for folder in ("src/lidar2d", "methods", "datasets"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "tests" / "methods").mkdir(parents=True)
-    shutil.copy(ROOT / "tests" / "methods" / "conftest.py", tmp_path / "tests" / "methods")
+    for name in ("conftest.py", "plain.py"):
+        shutil.copy(ROOT / "tests" / "methods" / name, tmp_path / "tests" / "methods")
     for name, content in files:
         assert not (tmp_path / name).exists()
         (tmp_path / name).write_text(content)

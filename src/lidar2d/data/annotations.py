@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -63,8 +64,12 @@ class Annotated:
         self.source = source
         self.annotator = annotator
         self.card, self.tokens, self.conditions = source.card, source.tokens, source.conditions
-        annotator.begin(source)
-        self.folder = annotator.folder() / source.card.name
+
+    @cached_property
+    def folder(self) -> Path:
+        """The folder that keeps what was found in these frames."""
+        self.annotator.begin(self.source)
+        return self.annotator.folder() / self.card.name
 
     def __len__(self) -> int:
         return len(self.source)

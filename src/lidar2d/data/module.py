@@ -93,7 +93,7 @@ class LidarData(LightningDataModule):
         source = self.source()
         if self.label_folder is not None:
             source = WithLabelFiles(source, Path(self.label_folder).expanduser())
-        for annotator in (self.superpixels, self.weak_labels):
+        for annotator in (self.weak_labels, self.superpixels):
             if annotator is not None:
                 source = Annotated(source, annotator)
         return source
