@@ -11,15 +11,33 @@ SHORT = {
     "collab": ["--method.align.steps", "60", "--method.anchor.steps", "40", "--method.survey", "4"],
     "ppkt": ["--method.pretrain.steps", "40"],
 }
-POINTS = ["--method.pretrain.steps", "40", "--method.pretrain.warmup", "5", "--trainer.report", "false"]
-IMAGES = ["--method.tune.steps", "40", "--method.tune.warmup", "5", "--trainer.report", "false"]
+POINTS = [
+    "--data.batch_size",
+    "1",
+    "--method.pretrain.steps",
+    "40",
+    "--method.pretrain.warmup",
+    "5",
+    "--trainer.report",
+    "false",
+]
+IMAGES = [
+    "--data.batch_size",
+    "1",
+    "--method.tune.steps",
+    "40",
+    "--method.tune.warmup",
+    "5",
+    "--trainer.report",
+    "false",
+]
 OTHERS = {
     "slidr": POINTS,
     "scalr": POINTS,
     "olivine": [*POINTS, "--method.survey", "4"],
     "hvdistill": [*POINTS, "--data.cameras", "null"],
     "photometric": IMAGES,
-    "selfdistill": [*IMAGES, "--method.tune.lr", "0.002"],
+    "selfdistill": [*IMAGES, "--data.batch_size", "4"],
     "fused": IMAGES,
 }
 
@@ -44,7 +62,7 @@ def test_fit_on_real_frames_runs_to_the_end_with_falling_loss(command_line, meth
 def test_every_other_method_runs_on_real_frames_and_its_loss_falls(command_line, method, card, folder):
     if not (SAMPLES / folder).is_dir():
         pytest.skip(f"no real samples in {SAMPLES / folder}; set LIDAR2D_SAMPLES")
-    words = ["--data", card, "--data.root", str(SAMPLES / folder), "--data.batch_size", "1", "--run", "real"]
+    words = ["--data", card, "--data.root", str(SAMPLES / folder), "--run", "real"]
     command_line.environment["LIDAR2D_CACHE"] = str(command_line.folder / "cache")
     command_line.run("fit", "--method", method, *words, *OTHERS[method])
     for fell in json.loads((command_line.folder / "real" / "losses.json").read_text()).values():

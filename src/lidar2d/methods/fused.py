@@ -7,36 +7,30 @@ the scene: what the frozen network sees of all points in one voxel, in whichever
 
 from __future__ import annotations
 
-import copy
-from typing import ClassVar, Literal
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lidar2d.errors import within
 from lidar2d.frame import Batch
-from lidar2d.losses.distill import Distance, Standardise, distance
+from lidar2d.losses.distill import Distance, distance
 from lidar2d.losses.sampling import sample
-from lidar2d.methods.base import PAIRING, Method, Pairing, Stage
+from lidar2d.methods.base import PAIRING, Pairing, Stage
+from lidar2d.methods.selftaught import SelfTaught
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder, read
 from lidar2d.nets.sparse import voxelise
 from lidar2d.processes import mean_over_processes
 
 
-class Fused(Method):
+class Fused(SelfTaught):
     """The image network learns to give each pixel the mean of its frozen copy's features over the pixel's voxel.
 
+    Other arguments as in :class:`SelfTaught`.
+
     Args:
-        points: unused; every method has both encoders, so that recipes differ only where methods do.
-        images: the image network; its state at the start, frozen, gives the features that are fused.
-        tune: the one stage.
         voxel_size: metres.
-        distance: how far a feature is from its target.
         matches: pairs that are compared, sampled over the global batch; all of them are fused.
         pairing: which points are brought together with which pixels.
     """
-
-    student: ClassVar[Literal["points", "images"]] = "images"
 
     def __init__(
         self,
@@ -48,24 +42,12 @@ class Fused(Method):
         matches: int = 8192,
         pairing: Pairing = PAIRING,
     ) -> None:
-        super().__init__(points, images)
+        super().__init__(points, images, tune, distance)
         within(1e-3, voxel_size=voxel_size)
         within(1, matches=matches)
-        self.tune = tune
         self.voxel_size = voxel_size
-        self.distance: Distance = distance
         self.matches = matches
         self.pairing = pairing
-        self.teacher = copy.deepcopy(images)
-        self.standardise = Standardise(images.channels)
-
-    def stages(self) -> dict[str, Stage]:
-        """Return the one stage."""
-        return {"tune": self.tune}
-
-    def trained(self) -> list[nn.Module]:
-        """Return what is tuned of the image network."""
-        return self.images.tuned()
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the distance between what each pixel gives and what its voxel was seen as."""
