@@ -4,11 +4,15 @@ import os
 import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 import torch
 from command_line import SMALL, CommandLine
 from safetensors.torch import load_file
+
+from lidar2d import exchange
+from lidar2d.errors import UsageError
 
 METHODS = {
     "collab": ["--method.align.steps", "60", "--method.anchor.steps", "60", "--data.batch_size", "4"],
@@ -147,7 +151,7 @@ def test_two_processes_train_with_the_losses_of_one(command_line, method, stage,
         assert a == pytest.approx(b, abs=1e-5)
 
 
-def test_a_distilled_backbone_is_told_from_its_file_and_written_for_a_detector(command_line):
+def test_a_distilled_backbone_is_told_from_its_file_and_written_for_a_detector(command_line, monkeypatch):
     points = ["--method.points", "lidar2d.nets.voxelnet.VoxelNet", "--method.points.channels", "8"]
     images = ["--method.images.width", "16", "--method.images.weights", "null"]
     short = ["--method.pretrain.steps", "1", "--trainer.report", "false"]
@@ -181,17 +185,18 @@ def test_a_distilled_backbone_is_told_from_its_file_and_written_for_a_detector(c
     command_line.run(*common, "--run", "three", "--method.points.weights", "moved.pth")
     once = load_file(command_line.folder / "three" / "student.safetensors")
     assert all(torch.equal(once[name], value) for name, value in again.items())
-    for out in (".", "one", "one/method.ckpt", "/dev/null", "a.safetensors", "missing/../one/x.pth"):
-        said = command_line.run("weights", "one", "--to", "openpcdet", "--out", out, status=2)
-        assert "--out" in said
-        assert "Traceback" not in said
-    (command_line.folder / "file").write_text("in the way")
-    assert "cannot write file/a.pth" in command_line.run(
-        "weights", "one", "--to", "openpcdet", "--out", "file/a.pth", status=2
-    )
     assert "for TimmEncoder" in command_line.run("weights", "one", "--to", "timm", "--out", "a.pth", status=2)
-    assert "no run folder" in command_line.run("weights", "four", "--to", "timm", "--out", "a.pth", status=2)
-    assert not (command_line.folder / "a.pth").exists()
+    monkeypatch.chdir(command_line.folder)
+    Path("file").write_text("in the way")
+    for run, out, said in (
+        *(("one", out, "--out") for out in (".", "one", "one/method.ckpt", "/dev/null", "a.safetensors")),
+        ("one", "missing/../one/x.pth", "--out"),
+        ("one", "file/a.pth", "cannot write file/a.pth"),
+        ("four", "a.pth", "no run folder"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            exchange.write(Path(run), "openpcdet", Path(out))
+    assert not Path("a.pth").exists()
 
 
 def test_what_a_method_wants_beside_images_is_prepared_once(command_line):
