@@ -7,25 +7,18 @@ Each line of the result is one run of ``lidar2d fit``, as its ``report.json`` ha
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from running import call, judged, machine, write_lines
+from running import call, judged, machine, options, write_lines
 
 METHODS = ("ppkt", "slidr", "scalr", "olivine", "hvdistill")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--runs", type=Path, default=Path("runs/family"))
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("flags", nargs="*", help="further flags of `lidar2d fit`, after --")
-    given = parser.parse_args()
+    given = options(str(__doc__), "methods", list(METHODS), list(METHODS), Path("runs/family"))
     records: list[dict[str, Any]] = []
     for seed in given.seeds:
         for method in given.methods:

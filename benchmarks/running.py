@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,15 +36,32 @@ def call(words: list[str], out: Path | None = None) -> Cost:
     paths = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-m", "lidar2d.cli", *words]
     began = time.monotonic()
-    with (out or Path(os.devnull)).open("wb") as file:
-        process = subprocess.Popen(
-            command, env={**os.environ, "PYTHONPATH": paths}, stdout=file if out is not None else None
-        )
+    with nullcontext() if out is None else out.open("wb") as file:
+        process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths}, stdout=file)
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
     return Cost(time.monotonic() - began, usage.ru_maxrss / 2**20)
+
+
+def options(script: str, what: str, choices: list[str], usual: list[str], runs: Path) -> argparse.Namespace:
+    """Parse the flags of a script that makes runs of several kinds with several seeds.
+
+    Args:
+        script: its docstring.
+        what: the flag of the kinds, without dashes.
+        choices: the kinds.
+        usual: those that are made where none is named.
+        runs: the folder of the runs, unless another is named.
+    """
+    parser = argparse.ArgumentParser(description=script, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument(f"--{what}", nargs="+", choices=choices, default=usual)
+    parser.add_argument("--runs", type=Path, default=runs)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("flags", nargs="*", help="further flags of `lidar2d fit`, after --")
+    return parser.parse_args()
 
 
 def judged(report: dict[str, Any], *others: str) -> dict[str, Any]:

@@ -7,7 +7,6 @@ Each line of the result is one run of ``lidar2d fit`` on the synthetic town, as 
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from statistics import mean
 from typing import Any
 
 import yaml
-from running import HERE, call, judged, machine, write_lines
+from running import HERE, call, judged, machine, options, write_lines
 
 from lidar2d.data.card import load_card
 
@@ -38,13 +37,7 @@ OWN_STAGE_1 = ("collab", "minkunet", "untrained", RANDOM, *BASELINES)  # the oth
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--variants", nargs="+", choices=[*VARIANTS, RANDOM], default=list(VARIANTS))
-    parser.add_argument("--runs", type=Path, default=Path("runs/worth"))
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("flags", nargs="*", help="further flags of `lidar2d fit`, after --")
-    given = parser.parse_args()
+    given = options(str(__doc__), "variants", [*VARIANTS, RANDOM], list(VARIANTS), Path("runs/worth"))
     records: list[dict[str, Any]] = []
     for seed in given.seeds:
         for variant in given.variants:

@@ -159,11 +159,8 @@ def _fit(argv: list[str]) -> int:
     from lidar2d import arguments, docstrings
     from lidar2d.data.module import LidarData
     from lidar2d.fit import TrainerOptions
-    from lidar2d.methods.base import Method
 
-    parser = arguments.fit_parser(Method, LidarData, TrainerOptions)
-    settings = arguments.parse(parser, ["--config", str(told.recipe), *told.flags])
-    arguments.forget_other_classes(settings, told.recipe, told.flags)
+    parser, settings = _settings(told)
     content = arguments.resolved(parser, settings)
     if wants_help:
         takers = {
@@ -177,6 +174,19 @@ def _fit(argv: list[str]) -> int:
         _say(yaml.safe_dump(content, sort_keys=False).rstrip())
         return 0
     return _run(told, parser, settings, content)
+
+
+def _settings(told: words.FitWords) -> tuple[ArgumentParser, Namespace]:
+    """Parse what ``fit`` and ``prepare`` were told; return the settings, and the parser that knows their types."""
+    from lidar2d import arguments
+    from lidar2d.data.module import LidarData
+    from lidar2d.fit import TrainerOptions
+    from lidar2d.methods.base import Method
+
+    parser = arguments.fit_parser(Method, LidarData, TrainerOptions)
+    settings = arguments.parse(parser, ["--config", str(told.recipe), *told.flags])
+    arguments.forget_other_classes(settings, told.recipe, told.flags)
+    return parser, settings
 
 
 def _run(told: words.FitWords, parser: ArgumentParser, settings: Namespace, content: dict[str, Any]) -> int:
@@ -242,11 +252,8 @@ def _prepare(argv: list[str]) -> int:
 
     from lidar2d import arguments
     from lidar2d.data.module import LidarData
-    from lidar2d.fit import TrainerOptions
-    from lidar2d.methods.base import Method
 
-    parser = arguments.fit_parser(Method, LidarData, TrainerOptions)
-    settings = arguments.parse(parser, ["--config", str(told.recipe), *told.flags])
+    parser, settings = _settings(told)
     torch.manual_seed(settings.seed)
     data = arguments.build_data(parser, settings, LidarData)
     try:

@@ -8,12 +8,12 @@ import os
 import tempfile
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import IO, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -113,7 +113,8 @@ class Annotated:
             pass  # missing, cut short or overwritten: it is made again
         height, width = images.shape[-2:]
         found = self.annotator.of(images) if len(images) else np.zeros((0, height, width), np.int32)
-        _write(path, {"found": found, "images": np.array(shown)}, self.annotator.title)
+        arrays = {"found": found, "images": np.array(shown)}
+        keep(path, lambda file: np.savez_compressed(file, **arrays), self.annotator.title)
         return found
 
 
@@ -124,8 +125,13 @@ def fingerprint(images: Tensor) -> str:
     return digest.hexdigest()[:12]
 
 
-def _write(path: Path, arrays: dict[str, NDArray[Any]], title: str) -> None:
+def keep(path: Path, write: Callable[[IO[bytes]], object], title: str) -> None:
     """Write a file whole or not at all.
+
+    Args:
+        path: of the file.
+        write: fills it.
+        title: of what it holds, in the plural.
 
     Raises:
         DataError: if it cannot be written.
@@ -134,7 +140,7 @@ def _write(path: Path, arrays: dict[str, NDArray[Any]], title: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem}-", delete=False) as file:
             try:
-                np.savez_compressed(file, **arrays)
+                write(file)
                 file.flush()
                 os.replace(file.name, path)  # noqa: PTH105 Path.replace is the same call
             except BaseException:

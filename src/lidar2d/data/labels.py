@@ -31,13 +31,12 @@ class WithLabelFiles:
     Args:
         source: the frames.
         folder: of the files.
-        none: the value of pixels without a label; None where every value is one.
 
     Raises:
         UsageError: if the folder does not exist, or the source's images are not files.
     """
 
-    def __init__(self, source: Source, folder: Path, none: int | None = None) -> None:
+    def __init__(self, source: Source, folder: Path) -> None:
         if not isinstance(source, FromFiles):
             raise UsageError(f"{source.card.name} has no image files that label files could belong to")
         if not folder.is_dir():
@@ -45,7 +44,6 @@ class WithLabelFiles:
         self.source: Source = source
         self.image_files = source.image_files
         self.path = folder
-        self.none = none
         self.card, self.tokens, self.conditions = source.card, source.tokens, source.conditions
 
     def __len__(self) -> int:
@@ -84,8 +82,7 @@ class WithLabelFiles:
                 found = np.asarray(image.resize((size[1], size[0]), Image.Resampling.NEAREST), dtype=np.int64)
         except (OSError, SyntaxError, ValueError) as error:
             raise DataError(f"{path}: not a readable image: {error}") from None
-        labels = torch.from_numpy(found)
-        return labels if self.none is None else torch.where(labels == self.none, -1, labels)
+        return torch.from_numpy(found)
 
 
 @dataclass

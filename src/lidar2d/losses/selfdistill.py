@@ -46,7 +46,7 @@ def spread(features: Tensor) -> Tensor:
 
     The mean of -log of the distance to the nearest other row (Sablayrolles et al., arXiv 1806.03198).
     """
-    rows = nn.functional.normalize(gather(features).float(), dim=-1)
+    rows = nn.functional.normalize(gather(features), dim=-1)
     if len(rows) < 2:
         return rows.sum() * 0
     with torch.no_grad():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
+from functools import cached_property, partial
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lidar2d.data.annotations import Annotator
+from lidar2d.data.annotations import Annotator, keep
 from lidar2d.data.source import Source
 from lidar2d.errors import UsageError, within
 from lidar2d.losses.codes import Codes
@@ -47,12 +47,17 @@ class ClusterLabels(Annotator):
 
     def key(self) -> Mapping[str, object]:
         """Return the network's weights, as a fingerprint, and the settings."""
+        own = {"classes": self.classes, "survey": self.survey, "seed": self.seed, "sought in": self.seen}
+        return {**own, "network": type(self.images).__name__, "weights": self._weights}
+
+    @cached_property
+    def _weights(self) -> str:
+        """The fingerprint of the network's weights, which never change."""
         digest = hashlib.sha256()
         for name, value in sorted(self.images.state_dict().items()):
             digest.update(name.encode())
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-        own = {"classes": self.classes, "survey": self.survey, "seed": self.seed, "sought in": self.seen}
-        return {**own, "network": type(self.images).__name__, "weights": digest.hexdigest()}
+        return digest.hexdigest()
 
     def begin(self, source: Source) -> None:
         """Seek the clusters in some frames of a source, or read those that were found there before."""
@@ -66,7 +71,7 @@ class ClusterLabels(Annotator):
             self.codes.load_state_dict(torch.load(kept, weights_only=True))
             return
         self._seek(source)
-        _keep(kept, self.codes.state_dict())
+        keep(kept, partial(torch.save, self.codes.state_dict()), self.title)
 
     @torch.inference_mode()
     def of(self, images: Tensor) -> NDArray[np.int32]:
@@ -90,10 +95,3 @@ class ClusterLabels(Annotator):
         if len(features) < self.classes:
             raise UsageError(f"{len(rows)} frames show {len(features)} cells, too few for {self.classes} clusters")
         self.codes.seek(features, generator)
-
-
-def _keep(path: Path, state: dict[str, Tensor]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
-    torch.save(state, unfinished)
-    unfinished.replace(path)

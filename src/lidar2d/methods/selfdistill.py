@@ -94,8 +94,8 @@ class SelfDistill(Method):
         with torch.no_grad():
             maps = self.average(large.flatten(0, 1)).float()
             cells = _cells(masks.flatten(0, 1), (maps.shape[-2], maps.shape[-1]))
-            named = self._names(self.average_heads["crop"], maps.mean((2, 3)))
-            named_cells = self._names(self.average_heads["cell"], maps.permute(0, 2, 3, 1)[cells])
+            named = sinkhorn(self.average_heads["crop"](maps.mean((2, 3))), self.temperature)
+            named_cells = sinkhorn(self.average_heads["cell"](maps.permute(0, 2, 3, 1)[cells]), self.temperature)
         shown = torch.where(masks[:, :, None], _GREY, large).flatten(0, 1)
         seen = self.images(shown).float()
         whole = seen.mean((2, 3))
@@ -144,10 +144,6 @@ class SelfDistill(Method):
             masks.append(torch.stack([_hide(len(images), self.crop, self.images.stride, rng) for _ in range(2)]))
         joined = [torch.cat(list(crops)) for crops in zip(*small, strict=True)]
         return torch.cat(large, 1), joined, torch.cat(masks, 1).to(batch.images.device)
-
-    @torch.no_grad()
-    def _names(self, head: nn.Module, features: Tensor) -> Tensor:
-        return sinkhorn(head(features), self.temperature)
 
 
 def _cut(images: Tensor, size: tuple[int, int], share: tuple[float, float], rng: Generator) -> Tensor:
