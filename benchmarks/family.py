@@ -14,6 +14,8 @@ from typing import Any
 
 from running import call, judged, machine, options, write_lines
 
+from lidar2d.writing import write_atomically
+
 METHODS = ("ppkt", "slidr", "scalr", "olivine", "hvdistill")
 
 
@@ -48,7 +50,7 @@ def run(method: str, seed: int, runs: Path, flags: list[str]) -> dict[str, Any]:
             "seconds": None if resumed else round(cost.seconds),
             "gigabytes": round(cost.gigabytes, 2),
         }
-        kept.write_text(json.dumps(record))
+        write_atomically(kept, lambda unfinished: unfinished.write_text(json.dumps(record)))
     record: dict[str, Any] = json.loads(kept.read_text())
     return record
 

@@ -16,6 +16,8 @@ from typing import Any
 
 import torch
 
+from lidar2d.writing import write_atomically
+
 HERE = Path(__file__).resolve().parent
 
 
@@ -84,7 +86,5 @@ def machine() -> str:
 
 def write_lines(path: Path, records: list[dict[str, Any]]) -> None:
     """Write records, a line each, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}")
-    unfinished.write_text("\n".join(sorted(json.dumps(record, sort_keys=True) for record in records)) + "\n")
-    unfinished.replace(path)
+    text = "\n".join(sorted(json.dumps(record, sort_keys=True) for record in records)) + "\n"
+    write_atomically(path, lambda unfinished: unfinished.write_text(text))

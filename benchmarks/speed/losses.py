@@ -30,6 +30,7 @@ from lidar2d.losses.density import density
 from lidar2d.losses.vmf import VonMisesFisher, concentration
 from lidar2d.nets.bev import lift
 from lidar2d.nets.decoder import Decoder
+from lidar2d.writing import write_atomically
 
 VIEWS, SIZE, PAIRS, CHANNELS = 6, (224, 416), 60_000, 64
 Work = Callable[[], Tensor]
@@ -66,9 +67,7 @@ def main() -> None:
             flush=True,
         )
     if given.out:
-        unfinished = given.out.with_name(f".{given.out.name}")
-        unfinished.write_text(json.dumps(result, indent=1) + "\n")
-        unfinished.replace(given.out)
+        write_atomically(given.out, lambda unfinished: unfinished.write_text(json.dumps(result, indent=1) + "\n"))
 
 
 def superpixels() -> tuple[Work, Work, float]:

@@ -24,11 +24,11 @@ from typing import Any
 import torch
 from sparse import read
 
-from lidar2d.fit.folder import write_atomically
 from lidar2d.nets.minkunet import MinkUNet, MinkUNet34C
 from lidar2d.nets.rangeview import RangeView
 from lidar2d.nets.voxelnet import VoxelNet
 from lidar2d.nets.waffleiron import WaffleIron
+from lidar2d.writing import write_atomically
 
 NETWORKS = {
     "MinkUNet34C, cylindrical": MinkUNet34C,

@@ -26,13 +26,13 @@ from torch import Tensor, nn
 
 from lidar2d.data.card import load_card
 from lidar2d.data.source import open_source
-from lidar2d.fit.folder import write_atomically
 from lidar2d.frame import Batch, Frame, collate
 from lidar2d.nets.minkunet import MinkUNet, MinkUNet34C
 from lidar2d.nets.rangeview import RangeView
 from lidar2d.nets.sparse import Grid, Kernel, SparseTensor, SubmanifoldConv, voxelise
 from lidar2d.nets.sparse.layouts import lay_out, restore
 from lidar2d.nets.voxelnet import VoxelNet
+from lidar2d.writing import write_atomically
 
 VOXEL = (0.1, 0.1, 0.1)  # metres
 CHANNELS = (32, 96, 128, 256)
@@ -67,7 +67,7 @@ def main() -> None:
         "sweep": "one of the synthetic town" if given.sweep is None else given.sweep.name,
         "points": len(batch.points),
         "voxels": len(grid),
-        "voxelise": best(lambda: voxelise(xyz, frame, VOXEL), device, 20),
+        "voxelise": best(lambda: voxelise(xyz, frame, VOXEL), device, 200),
         "kernel map": {f"{size}x{size}x{size}": best(kernel_map(size), device) for size in (3, 5)},
         "3x3x3 layer": {str(channels): layer(grid, channels, device, given.threads) for channels in CHANNELS},
         "MinkUNet34C step": steps(batch, device, given.threads),

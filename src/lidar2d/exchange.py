@@ -19,7 +19,7 @@ from lidar2d.arguments import build, fit_parser, forget_weights, parse
 from lidar2d.data.module import LidarData
 from lidar2d.errors import UsageError
 from lidar2d.fit import TrainerOptions
-from lidar2d.fit.folder import RunFolder, write_atomically
+from lidar2d.fit.folder import RunFolder
 from lidar2d.methods.base import Method
 from lidar2d.nets.checkpoints import File, Loaded, match, match_images, open_file
 from lidar2d.nets.encoder import PointEncoder
@@ -29,6 +29,7 @@ from lidar2d.nets.releases import contents
 from lidar2d.nets.voxelnet import VoxelNet
 from lidar2d.nets.waffleiron import WaffleIron768
 from lidar2d.nets.weights import fill, read_weights
+from lidar2d.writing import write_atomically
 
 POINTS: dict[str, Callable[[], PointEncoder]] = {
     "MinkUNet34C": MinkUNet34C,

@@ -12,6 +12,7 @@ import yaml
 
 from lidar2d import recipe
 from lidar2d.errors import UsageError, nearest
+from lidar2d.writing import write_atomically
 
 RUNS = Path("runs")
 RECIPE = "recipe.yaml"  # in a run folder: every setting of the run
@@ -109,6 +110,5 @@ def saved_recipe(run: Path) -> Path:
 
 def save_recipe(run: Path, content: dict[str, Any]) -> None:
     """Write the recipe into a run folder, whole or not at all."""
-    temporary = run / f".{RECIPE}.{os.getpid()}"
-    temporary.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    temporary.replace(run / RECIPE)
+    text = yaml.safe_dump(content, sort_keys=False)
+    write_atomically(run / RECIPE, lambda unfinished: unfinished.write_text(text, encoding="utf-8"))

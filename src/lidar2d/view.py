@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from lidar2d.data.card import Card, load_card
 from lidar2d.data.source import open_source
 from lidar2d.errors import UsageError, nearest, within
 from lidar2d.frame import Boxes, Frame
+from lidar2d.writing import write_atomically
 
 Array = npt.NDArray[Any]
 
@@ -100,8 +100,8 @@ def view(card: Card, frame: Frame, out: Path, colour: Literal["depth", "class"] 
     rows = camera_rows(frame)
     figure = Figure(facecolor=PAPER)
     canvas = FigureCanvasAgg(figure)
-    kinds = canvas.get_supported_filetypes()
-    if out.suffix.removeprefix(".") not in kinds:
+    kind = out.suffix.removeprefix(".")
+    if kind not in canvas.get_supported_filetypes():
         raise UsageError(f"--out {out}: cannot write '{out.suffix}'; use .png")
     panels, above = _layout(figure, frame, rows)
     for view_row, axes in panels.items():
@@ -109,14 +109,10 @@ def view(card: Card, frame: Frame, out: Path, colour: Literal["depth", "class"] 
     if above is not None:
         _draw_from_above(above, frame, paint, sideways=len(rows) == 1)
     _caption(figure, card, frame, paint)
-    temporary = out.with_name(f".{out.stem}.{os.getpid()}{out.suffix}")
     try:
-        figure.savefig(temporary, dpi=130, facecolor=PAPER)
-        temporary.replace(out)
+        write_atomically(out, lambda unfinished: figure.savefig(unfinished, format=kind, dpi=130, facecolor=PAPER))
     except OSError as error:
         raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def camera_rows(frame: Frame) -> list[list[int]]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +22,7 @@ from lidar2d.data.cache import cache_folder
 from lidar2d.data.source import Preparable, Problem, Source
 from lidar2d.errors import DataError
 from lidar2d.frame import Frame
+from lidar2d.writing import write_atomically
 
 
 class Annotator(ABC):
@@ -136,16 +135,13 @@ def keep(path: Path, write: Callable[[IO[bytes]], object], title: str) -> None:
     Raises:
         DataError: if it cannot be written.
     """
+
+    def fill(unfinished: Path) -> None:
+        with unfinished.open("wb") as file:
+            write(file)
+
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem}-", delete=False) as file:
-            try:
-                write(file)
-                file.flush()
-                os.replace(file.name, path)  # noqa: PTH105 Path.replace is the same call
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+        write_atomically(path, fill)
     except OSError as error:
         raise DataError(
             f"cannot keep {title} in {path.parent}: {error.strerror}\n"

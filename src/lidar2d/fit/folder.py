@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,17 +14,7 @@ from lidar2d.errors import UsageError
 from lidar2d.methods.base import Method
 from lidar2d.nets.encoder import Encoder
 from lidar2d.nets.lora import plain_state
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file beside its place and rename it: readers see the old file or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(unfinished)
-        os.replace(unfinished, path)  # noqa: PTH105 Path.replace is the same call
-    finally:
-        unfinished.unlink(missing_ok=True)
+from lidar2d.writing import write_atomically
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from lidar2d.data.module import LidarData
-from lidar2d.fit.folder import RunFolder, write_atomically
+from lidar2d.fit.folder import RunFolder
 from lidar2d.fit.picture import draw_features
 from lidar2d.methods.base import Method
 from lidar2d.nets.weights import fill, read_weights
 from lidar2d.tasks.probing import Reader, image_reader, judge, point_reader, summarise
+from lidar2d.writing import write_atomically
 
 
 def report(
