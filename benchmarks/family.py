@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from running import call, judged, machine, options, write_lines
+from running import call, judged, keep, machine, options
 
 from lidar2d.writing import write_atomically
 
@@ -21,11 +21,9 @@ METHODS = ("ppkt", "slidr", "scalr", "olivine", "hvdistill")
 
 def main() -> None:
     given = options(str(__doc__), "methods", list(METHODS), list(METHODS), Path("runs/family"))
-    records: list[dict[str, Any]] = []
     for seed in given.seeds:
         for method in given.methods:
-            records.append(run(method, seed, given.runs, given.flags))
-            write_lines(given.out, records)
+            records = keep(given.out, run(method, seed, given.runs, given.flags), ("method", "seed"))
             print(table(records), end="\n\n", flush=True)
 
 

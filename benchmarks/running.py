@@ -84,7 +84,11 @@ def machine() -> str:
     return f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {gpu}"
 
 
-def write_lines(path: Path, records: list[dict[str, Any]]) -> None:
-    """Write records, a line each, whole or not at all."""
-    text = "\n".join(sorted(json.dumps(record, sort_keys=True) for record in records)) + "\n"
+def keep(path: Path, record: dict[str, Any], keys: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Put a record among those of a file, a line each, in place of an earlier one of the same keys; return all."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    by_key = {tuple(old[key] for key in keys): old for old in (*map(json.loads, lines), record)}
+    records = [by_key[key] for key in sorted(by_key)]
+    text = "".join(f"{json.dumps(each, sort_keys=True)}\n" for each in records)
     write_atomically(path, lambda unfinished: unfinished.write_text(text))
+    return records

@@ -15,7 +15,7 @@ from statistics import mean
 from typing import Any
 
 import yaml
-from running import HERE, call, judged, machine, options, write_lines
+from running import HERE, call, judged, keep, machine, options
 
 from lidar2d.data.card import load_card
 
@@ -38,11 +38,9 @@ OWN_STAGE_1 = ("collab", "minkunet", "untrained", RANDOM, *BASELINES)  # the oth
 
 def main() -> None:
     given = options(str(__doc__), "variants", [*VARIANTS, RANDOM], list(VARIANTS), Path("runs/worth"))
-    records: list[dict[str, Any]] = []
     for seed in given.seeds:
         for variant in given.variants:
-            records.append(run(variant, seed, given.runs, given.flags))
-            write_lines(given.out, records)
+            records = keep(given.out, run(variant, seed, given.runs, given.flags), ("variant", "seed"))
             print(table(records, "clear_probe"), table(records, "mixed_probe"), sep="\n\n", end="\n\n", flush=True)
 
 

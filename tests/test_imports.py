@@ -13,7 +13,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "lidar2d"
 # from the ground up; what stands on one line are siblings
 LAYERS: list[set[str]] = [
-    {"errors", "processes", "docstrings", "writing"},
+    {"errors", "processes", "docstrings", "writing", "manual"},
     {"recipe", "frame"},
     {"geometry", "runs", "listing"},
     {"complaints"},
@@ -24,7 +24,19 @@ LAYERS: list[set[str]] = [
     {"check", "view", "exchange"},
     {"cli"},
 ]
-LIGHT = ["errors", "writing", "recipe", "runs", "listing", "docstrings", "words", "complaints", "arguments", "cli"]
+LIGHT = [
+    "errors",
+    "writing",
+    "manual",
+    "recipe",
+    "runs",
+    "listing",
+    "docstrings",
+    "words",
+    "complaints",
+    "arguments",
+    "cli",
+]
 SPARSE = {"spconv", "MinkowskiEngine", "torchsparse"}
 
 

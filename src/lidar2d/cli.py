@@ -14,85 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from lidar2d import __version__, listing, runs, words
+from lidar2d import __version__, listing, manual, runs, words
 from lidar2d.errors import DataError, UsageError, nearest, within
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
-
-HELP = """\
-lidar2d: distillation between cameras and LiDAR
-
-  lidar2d fit --method collab                        teach a network, on the built-in synthetic town
-  lidar2d fit --method ppkt --data kitti --data.root DIR
-  lidar2d fit --method collab --help                 every setting of a method, and its value
-  lidar2d fit --resume runs/NAME                     go on with a run
-  lidar2d view --data kitti --data.root DIR --index 3      draw a frame, its points and boxes
-  lidar2d prepare --method slidr --data nuscenes --data.root DIR      make what a method wants beside the images
-  lidar2d check --data nuscenes --data.root DIR      is every file there, and readable?
-  lidar2d weights FILE                               whose weights are they, and which network do they fit?
-  lidar2d list methods|datasets|suites|networks
-
-`lidar2d COMMAND --help` says more."""
-
-FIT_HELP = """\
-lidar2d fit --method NAME [--data NAME] [--SETTING VALUE ...]
-
-  --method NAME|FILE.yaml  the recipe (`lidar2d list methods`)
-  --data NAME|FILE.yaml    the data set's card (`lidar2d list datasets`); the synthetic town by default
-  --data.root DIR          the folder that holds the data set
-  --config FILE.yaml       settings laid over the recipe; flags after it go over both
-  --seed N                 of everything random (0)
-  --run DIR                the run's folder; runs/METHOD-DATA-TIME by default
-  --resume [DIR]           go on with the run in DIR, or with the method's newest; a run keeps its own recipe,
-                           so that only --trainer.*, --data.root and --data.workers may follow
-  --print_config           print the whole recipe and stop
-
-  --method.points NAME     another network (`lidar2d list networks`), or package.module.Class of your own;
-  --method.images NAME     its settings begin at its own defaults, not at the recipe's
-
-Every setting below is a key of the recipe and a flag."""
-
-PREPARE_HELP = """\
-lidar2d prepare --method NAME [--data NAME] [--data.root DIR] [--SETTING VALUE ...]
-
-Makes once, and keeps in $LIDAR2D_CACHE, what `lidar2d fit` of the same words would make before its first step:
-the scenes of the synthetic town, superpixels, weak labels. What is there already is not made again.
-
-  --data.superpixels.kind slic|felzenszwalb        how images are cut, and its settings (segments, compactness, ...)
-  --data.weak_labels lidar2d.data.labels.ModelLabels             a segmentation model (OneFormer, Mask2Former, CLIPSeg)
-    --data.weak_labels.model NAME|DIR --data.weak_labels.classes [car,road,...]
-  --data.weak_labels lidar2d.methods.clusters.ClusterLabels      clusters of an image network's features
-    --data.weak_labels.images NAME --data.weak_labels.classes 17
-  --data.label_folder DIR                          somebody's PNG files: nothing is made"""
-
-CHECK_HELP = """\
-lidar2d check --data NAME --data.root DIR [--split NAME]
-
-Reads every frame of a split and lists the files that are missing, unreadable or wrong.
-Exit status 1 if there are any."""
-
-VIEW_HELP = """\
-lidar2d view [--data NAME] [--data.root DIR] [--index N] [--out FILE.png]
-
-  --data NAME|FILE.yaml    the data set (`lidar2d list datasets`); the synthetic town by default
-  --split NAME             the data set's training split by default
-  --index N                which frame, from 0
-  --condition NAME         count only the frames of a condition, such as night
-  --colour depth|class     of the points
-  --data.image_size [H,W]  draw smaller images
-  --out FILE.png           view.png by default"""
-
-WEIGHTS_HELP = """\
-lidar2d weights FILE [--names]
-lidar2d weights RUN --to FORM --out FILE
-
-Says what a file of weights holds and which network it fits. Exit status 1 if it fits none.
-With --to, writes a trained encoder of a run for another project.
-
-  --names       a line for every name in the file, and what becomes of it
-  --to FORM     openpcdet, mmdet3d, mmdet3d-mvx, slidr, slidr-voxelnet, spconv or timm (docs/weights.md)
-  --out FILE    where to"""
 
 JOINED = "LIDAR2D_RUN"  # names the run folder to the processes that Lightning starts, which repeat the command
 INTERRUPTED = 130  # what shells report for a process ended by Ctrl-C
@@ -119,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
-        _say(HELP)
+        _say(manual.OVERVIEW)
         return 0
     if argv[0] in ("-V", "--version"):
         _say(f"lidar2d {__version__}")
@@ -139,7 +65,7 @@ def _dispatch(argv: list[str]) -> int:
 
 def _list(argv: list[str]) -> int:
     if argv and argv[0] in ("-h", "--help"):
-        _say("lidar2d list methods|datasets|suites|networks")
+        _say(manual.LIST)
         return 0
     if len(argv) != 1:
         raise UsageError(f"list takes one word: {', '.join([*listing.KINDS, listing.NETWORKS])}")
@@ -151,7 +77,7 @@ def _fit(argv: list[str]) -> int:
     asked = [word for word in argv if word not in ("-h", "--help", "--print_config")]
     wants_help = "-h" in argv or "--help" in argv
     if wants_help and not any(word.partition("=")[0] in ("--method", "--resume") for word in asked):
-        _say(f"{FIT_HELP}\nName a method to see them: lidar2d fit --method NAME --help")
+        _say(f"{manual.FIT}\nName a method to see them: lidar2d fit --method NAME --help")
         return 0
     told = words.spell_fit(asked, ("method", "data", "trainer", "seed", "run", "resume", "config"))
 
@@ -168,7 +94,7 @@ def _fit(argv: list[str]) -> int:
             "data": LidarData,
             "trainer": TrainerOptions,
         }
-        _say(FIT_HELP + "\n" + docstrings.settings_table(content, takers))
+        _say(manual.FIT + "\n" + docstrings.settings_table(content, takers))
         return 0
     if "--print_config" in argv:
         _say(yaml.safe_dump(content, sort_keys=False).rstrip())
@@ -244,7 +170,7 @@ def _run_folder(told: words.FitWords, content: dict[str, Any]) -> Path:
 
 def _prepare(argv: list[str]) -> int:
     if not argv or "-h" in argv or "--help" in argv:
-        _say(PREPARE_HELP)
+        _say(manual.PREPARE)
         return 0
     told = words.spell_fit(argv, ("method", "data", "trainer", "seed", "config"), "prepare")
 
@@ -266,7 +192,7 @@ def _prepare(argv: list[str]) -> int:
 
 def _check(argv: list[str]) -> int:
     if "-h" in argv or "--help" in argv:
-        _say(CHECK_HELP)
+        _say(manual.CHECK)
         return 0
     words.check_heads("check", argv, ("data", "split"))
     _, rest = words.spell_data(argv)
@@ -283,7 +209,7 @@ def _check(argv: list[str]) -> int:
 
 def _view(argv: list[str]) -> int:
     if "-h" in argv or "--help" in argv:
-        _say(VIEW_HELP)
+        _say(manual.VIEW)
         return 0
     words.check_heads("view", argv, ("data", "split", "index", "condition", "colour", "out"))
     _, rest = words.spell_data(argv)
@@ -311,7 +237,7 @@ def _view(argv: list[str]) -> int:
 
 def _weights(argv: list[str]) -> int:
     if not argv or "-h" in argv or "--help" in argv:
-        _say(WEIGHTS_HELP)
+        _say(manual.WEIGHTS)
         return 0
     to, rest = words.take(argv, "--to")
     out, rest = words.take(rest, "--out")

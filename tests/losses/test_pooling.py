@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from lidar2d.losses.pooling import pool
+from lidar2d.losses.pooling import _bags, _product, pool, sum_by_class
 
 
 def test_means_equal_loops_and_are_not_normalised_again():
@@ -32,3 +33,25 @@ def test_no_rows_at_all():
     means, count = pool(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64), 2)
     assert torch.equal(means, torch.zeros(2, 3))
     assert torch.equal(count, torch.zeros(2, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("sums_of", [sum_by_class, _bags, _product])
+@pytest.mark.parametrize("classes", [1, 6, 300])
+def test_sums_by_class_equal_loops(sums_of, classes):
+    generator = torch.Generator().manual_seed(classes)
+    rows = torch.randn(40, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    labels = torch.randint(-1, classes, (40,), generator=generator)
+    sums, count = sums_of(rows, labels, classes)
+    for label in range(classes):
+        own = rows[labels == label]
+        assert count[label] == len(own)
+        torch.testing.assert_close(sums[label], own.sum(0), atol=1e-12, rtol=0)
+    assert torch.autograd.gradcheck(lambda r: sums_of(r, labels, classes)[0], rows)
+
+
+@pytest.mark.parametrize("sums_of", [_bags, _product])
+def test_sums_of_no_rows_and_of_rows_without_a_class(sums_of):
+    for rows in (torch.zeros(0, 2), torch.ones(3, 2)):
+        sums, count = sums_of(rows, torch.full((len(rows),), -1), 4)
+        assert torch.equal(sums, torch.zeros(4, 2))
+        assert torch.equal(count, torch.zeros(4))

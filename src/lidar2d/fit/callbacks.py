@@ -39,8 +39,8 @@ class Losses(Callback):
         self.history: dict[str, list[float]] = {}
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:  # noqa: ARG002 Lightning's hook
-        """Take down the losses of this step."""
-        for name, value in trainer.callback_metrics.items():
+        """Take down the losses of this step; what else is logged, such as the number of pairs, is no loss."""
+        for name, value in trainer.progress_bar_metrics.items():
             self.history.setdefault(name, []).append(float(value))
 
     def state_dict(self) -> dict[str, Any]:

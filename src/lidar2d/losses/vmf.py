@@ -11,6 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from lidar2d.losses.pooling import sum_by_class
 from lidar2d.losses.precision import full_precision
 from lidar2d.processes import sum_over_processes, world_size
 
@@ -114,7 +115,7 @@ class VonMisesFisher(nn.Module):
 
         Labels below zero name no class; classes without a vector stay as they are.
         """
-        sums, count = self._sums(vectors.to(self.mean), labels)
+        sums, count = sum_by_class(vectors.to(self.mean), labels, len(self.mean))
         if self.legacy:
             step = self.rate * (sums / count.clamp_min(1)[:, None] - self.mean) * (count > 0)[:, None]
             self.mean += sum_over_processes(step) / world_size()
@@ -140,16 +141,10 @@ class VonMisesFisher(nn.Module):
         gradient goes to the vectors (P, d) alone.
         """
         directions, kappa = (value.detach() for value in self.parameters_of_classes())
-        sums, count = self._sums(vectors, labels)
+        sums, count = sum_by_class(vectors, labels, len(self.mean))
         total = sum_over_processes(count)
         present = (total > 0) & (self.weight > 0)
         normaliser = log_normaliser(self.mean.shape[1], kappa, order=0.0 if self.legacy else None).to(sums)
         unlikely = -normaliser * count - kappa * (sums * directions).sum(1)
         each = torch.where(present, unlikely / total.clamp_min(1), 0.0)
         return each.sum() / present.sum().clamp_min(1) * world_size()
-
-    def _sums(self, vectors: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the sum of the vectors of each class (K, d), and their number (K,)."""
-        # a matrix product sums the rows of a few classes faster than any scatter
-        of_class = (labels == torch.arange(len(self.mean), device=labels.device)[:, None]).to(vectors.dtype)
-        return of_class @ vectors, of_class.sum(1)

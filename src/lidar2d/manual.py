@@ -1,0 +1,79 @@
+"""What ``--help`` says of each command."""
+
+from __future__ import annotations
+
+OVERVIEW = """\
+lidar2d: distillation between cameras and LiDAR
+
+  lidar2d fit --method collab                        teach a network, on the built-in synthetic town
+  lidar2d fit --method ppkt --data kitti --data.root DIR
+  lidar2d fit --method collab --help                 every setting of a method, and its value
+  lidar2d fit --resume runs/NAME                     go on with a run
+  lidar2d view --data kitti --data.root DIR --index 3      draw a frame, its points and boxes
+  lidar2d prepare --method slidr --data nuscenes --data.root DIR      make what a method wants beside the images
+  lidar2d check --data nuscenes --data.root DIR      is every file there, and readable?
+  lidar2d weights FILE                               whose weights are they, and which network do they fit?
+  lidar2d list methods|datasets|suites|networks
+
+`lidar2d COMMAND --help` says more."""
+
+FIT = """\
+lidar2d fit --method NAME [--data NAME] [--SETTING VALUE ...]
+
+  --method NAME|FILE.yaml  the recipe (`lidar2d list methods`)
+  --data NAME|FILE.yaml    the data set's card (`lidar2d list datasets`); the synthetic town by default
+  --data.root DIR          the folder that holds the data set
+  --config FILE.yaml       settings laid over the recipe; flags after it go over both
+  --seed N                 of everything random (0)
+  --run DIR                the run's folder; runs/METHOD-DATA-TIME by default
+  --resume [DIR]           go on with the run in DIR, or with the method's newest; a run keeps its own recipe,
+                           so that only --trainer.*, --data.root and --data.workers may follow
+  --print_config           print the whole recipe and stop
+
+  --method.points NAME     another network (`lidar2d list networks`), or package.module.Class of your own;
+  --method.images NAME     its settings begin at its own defaults, not at the recipe's
+
+Every setting below is a key of the recipe and a flag."""
+
+PREPARE = """\
+lidar2d prepare --method NAME [--data NAME] [--data.root DIR] [--SETTING VALUE ...]
+
+Makes once, and keeps in $LIDAR2D_CACHE, what `lidar2d fit` of the same words would make before its first step:
+the scenes of the synthetic town, superpixels, weak labels. What is there already is not made again.
+
+  --data.superpixels.kind slic|felzenszwalb        how images are cut, and its settings (segments, compactness, ...)
+  --data.weak_labels lidar2d.data.labels.ModelLabels             a segmentation model (OneFormer, Mask2Former, CLIPSeg)
+    --data.weak_labels.model NAME|DIR --data.weak_labels.classes [car,road,...]
+  --data.weak_labels lidar2d.methods.clusters.ClusterLabels      clusters of an image network's features
+    --data.weak_labels.images NAME --data.weak_labels.classes 17
+  --data.label_folder DIR                          somebody's PNG files: nothing is made"""
+
+CHECK = """\
+lidar2d check --data NAME --data.root DIR [--split NAME]
+
+Reads every frame of a split and lists the files that are missing, unreadable or wrong.
+Exit status 1 if there are any."""
+
+VIEW = """\
+lidar2d view [--data NAME] [--data.root DIR] [--index N] [--out FILE.png]
+
+  --data NAME|FILE.yaml    the data set (`lidar2d list datasets`); the synthetic town by default
+  --split NAME             the data set's training split by default
+  --index N                which frame, from 0
+  --condition NAME         count only the frames of a condition, such as night
+  --colour depth|class     of the points
+  --data.image_size [H,W]  draw smaller images
+  --out FILE.png           view.png by default"""
+
+WEIGHTS = """\
+lidar2d weights FILE [--names]
+lidar2d weights RUN --to FORM --out FILE
+
+Says what a file of weights holds and which network it fits. Exit status 1 if it fits none.
+With --to, writes a trained encoder of a run for another project.
+
+  --names       a line for every name in the file, and what becomes of it
+  --to FORM     openpcdet, mmdet3d, mmdet3d-mvx, slidr, slidr-voxelnet, spconv or timm (docs/weights.md)
+  --out FILE    where to"""
+
+LIST = "lidar2d list methods|datasets|suites|networks"
