@@ -123,13 +123,25 @@ def test_a_class_that_was_never_seen_and_no_class_at_all_cost_nothing():
 def test_the_gradient_reaches_the_vectors_alone():
     net = VonMisesFisher(2, 4, rate=0.5).double()
     labels = torch.tensor([0, 0, 1, 1, 1])
-    net.update(unit(5, 4, 1), labels)
+    net.update(unit(20, 4, 1), labels.repeat(4))
     vectors = unit(5, 4, 2).requires_grad_()
+    assert net(vectors, labels) != 0
     assert torch.autograd.gradcheck(lambda v: net(v, labels), vectors)
 
 
+def test_a_class_that_was_hardly_seen_neither_blows_up_nor_counts():
+    vectors = torch.cat([normalize(unit(200, 16, 1) + 2 * unit(1, 16, 2), dim=1), unit(1, 16, 3)])
+    labels = torch.tensor([0] * 200 + [1])
+    net, without = VonMisesFisher(2, 16, 0.1).double(), VonMisesFisher(2, 16, 0.1).double()
+    for _ in range(3):
+        net.update(vectors, labels)
+        without.update(vectors[:-1], labels[:-1])
+    assert net.known().tolist() == [True, False]
+    assert net(vectors, labels).item() == pytest.approx(without(vectors[:-1], labels[:-1]).item(), rel=1e-12)
+
+
 def test_legacy_means_are_not_corrected_and_its_normaliser_is_that_of_order_zero():
-    vectors, labels = unit(40, 64, 3), torch.zeros(40, dtype=torch.int64)
+    vectors, labels = unit(80, 64, 3), torch.zeros(80, dtype=torch.int64)
     vectors = normalize(vectors + 3 * unit(1, 64, 4), dim=1)
     legacy, right = VonMisesFisher(1, 64, 0.1, legacy=True).double(), VonMisesFisher(1, 64, 0.1).double()
     for net in (legacy, right):

@@ -4,7 +4,9 @@ import math
 
 import pytest
 import torch
+from plain import make_frame
 
+from lidar2d.frame import collate
 from lidar2d.geometry import pairs
 from lidar2d.methods.base import Stage
 from lidar2d.methods.fused import Fused
@@ -46,12 +48,12 @@ def test_the_loss_equals_its_slow_twin(encoders, batch, voxel_size):
     assert method.teacher.conv.weight.grad is None
 
 
-def test_a_network_that_sees_each_voxel_alike_has_nothing_to_learn(encoders, batch):
-    method = Fused(*encoders, tune=STAGE, voxel_size=1e-3)  # a point to a voxel, seen in one image
+def test_a_network_that_sees_each_voxel_alike_has_nothing_to_learn(encoders):
+    batch = collate([make_frame(0, views=1)])
     found = pairs(batch, 1.0)
-    alone = len(torch.unique(found.point)) == len(found)
-    loss = method.losses(batch)["consistency"].item()
-    assert loss == pytest.approx(0, abs=1e-9) if alone else loss > 0
+    assert len(torch.unique(found.point)) == len(found) > 0  # a point is seen in one image,
+    method = Fused(*encoders, tune=STAGE, voxel_size=1e-3)  # and has a voxel to itself
+    assert method.losses(batch)["consistency"].item() == pytest.approx(0, abs=1e-9)
 
 
 def test_without_a_pair_the_loss_is_nothing(encoders, batch):

@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from plain import make_frame
 
+from lidar2d.frame import collate
 from lidar2d.losses.selfdistill import agreement, sinkhorn
 from lidar2d.methods.base import Stage
 from lidar2d.methods.selfdistill import SelfDistill
@@ -57,6 +59,11 @@ def test_crops_follow_the_seeds_of_frames_and_not_their_neighbours(method, batch
     assert torch.equal(masks, masks_again)
     assert all(torch.equal(a, b) for a, b in zip(small, small_again, strict=True))
     assert not torch.equal(large[0], large[1])
+    own = batch.view_frame == 1
+    alone, small_alone, masks_alone = method.crops(collate([make_frame(1, "fog")], [int(batch.seeds[1])]))
+    assert torch.equal(alone, large[:, own])
+    assert torch.equal(masks_alone, masks[:, own])
+    assert all(torch.equal(crop, crops[own]) for crop, crops in zip(small_alone, small, strict=True))
     assert large.shape[-2:] == (32, 48)
     assert small[0].shape[-2:] == (16, 24)
 

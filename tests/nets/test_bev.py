@@ -144,6 +144,23 @@ def test_the_camera_is_told_by_what_does_not_depend_on_the_images_size():
     torch.testing.assert_close(camera_vector(collate([frame])), camera_vector(collate([twice])))
 
 
+def test_every_point_counts_at_whatever_height_it_lies_alone():
+    torch.manual_seed(0)
+    ground = Ground(extent=12.8, cell=0.8)
+    heights = torch.linspace(ground.low, ground.high, 256)  # in columns of their own
+    heights[-1] = torch.nextafter(torch.tensor(ground.high), torch.tensor(0.0))
+    across = torch.arange(16) * 1.6 - 12.4
+    x, y = torch.meshgrid(across, across, indexing="ij")
+    points = torch.stack([x.flatten(), y.flatten(), heights, torch.zeros(256)], dim=1)
+    batch = collate([Frame(points, torch.rand(0, 3, 8, 8), torch.zeros(0, 3, 3), torch.zeros(0, 4, 4))])
+    net = GroundPoints(6, ground).eval()  # in training, statistics over all points would spread gradients
+    features = torch.randn(256, 6, requires_grad=True)
+    rows, cells = net(features, batch)
+    assert torch.equal(cells, ground.cells(points[:, :3], batch.point_frame))
+    rows.square().sum().backward()
+    assert bool((features.grad.abs().sum(1) > 0).all())
+
+
 def test_points_are_brought_down_to_cells_once_each():
     torch.manual_seed(0)
     ground = Ground(extent=12.8, cell=0.8)

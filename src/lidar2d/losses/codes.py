@@ -9,8 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from lidar2d.errors import UsageError
 from lidar2d.losses.codebook import far_apart, k_means, nearest_code
 from lidar2d.losses.precision import full_precision
+
+KEPT = 2048  # features of each batch or frame that clusters are sought among
 
 
 class Codes(nn.Module):
@@ -45,7 +48,18 @@ class Codes(nn.Module):
     @full_precision
     @torch.no_grad()
     def seek(self, rows: Tensor, generator: torch.Generator, rounds: int = 15) -> None:
-        """Find the clusters of features (P, C)."""
+        """Find the clusters of features (P, C).
+
+        Raises:
+            UsageError: if there are fewer features than clusters, or all are alike.
+        """
+        if len(rows) < len(self.centres):
+            raise UsageError(
+                f"{len(rows)} features were seen, too few for {len(self.centres)} clusters\n"
+                "set a longer survey, or fewer clusters"
+            )
+        if bool((rows == rows[0]).all()):
+            raise UsageError(f"all {len(rows)} features that were seen are alike; is the image network trained?")
         centred = (rows - rows.mean(0)).double()
         values, vectors = torch.linalg.eigh(centred.T @ centred / len(rows))
         # directions of almost no variance are noise, which whitening would blow up

@@ -91,12 +91,16 @@ def concentration(length: Tensor, channels: int) -> Tensor:
 class VonMisesFisher(nn.Module):
     """One distribution for each class, from running means of its unit vectors; and how unlikely vectors are under it.
 
+    A class is known once it has shown d vectors: fewer tell nothing of how they spread in d directions, and the mean of
+    a single one has length 1, for which κ has no bound.
+
     Args:
         classes: number of them.
         channels: of a unit vector.
         rate: share that a step's mean has in the running mean.
         legacy: as OLIVINE's released code: running means begin at zero and are not corrected for it, each process
-            averages its own rows, and the normaliser has I_0 in place of I_(d/2-1).
+            averages its own rows, the normaliser has I_0 in place of I_(d/2-1), and a class is known from its first
+            vector on.
     """
 
     def __init__(self, classes: int, channels: int, rate: float = 1e-4, legacy: bool = False) -> None:
@@ -105,8 +109,10 @@ class VonMisesFisher(nn.Module):
         self.legacy = legacy
         self.register_buffer("mean", torch.zeros(classes, channels))
         self.register_buffer("weight", torch.zeros(classes, dtype=torch.float64))
+        self.register_buffer("seen", torch.zeros(classes, dtype=torch.int64))
         self.mean: Tensor  # (K, d) running, towards zero by what it began with
         self.weight: Tensor  # (K,) how much of each running mean is not what it began with
+        self.seen: Tensor  # (K,) vectors
 
     @full_precision
     @torch.no_grad()
@@ -116,20 +122,25 @@ class VonMisesFisher(nn.Module):
         Labels below zero name no class; classes without a vector stay as they are.
         """
         sums, count = sum_by_class(vectors.to(self.mean), labels, len(self.mean))
+        total = sum_over_processes(torch.cat([sums, count[:, None]], dim=1))
+        occurs = total[:, -1] > 0
+        self.seen += total[:, -1].long()
         if self.legacy:
             step = self.rate * (sums / count.clamp_min(1)[:, None] - self.mean) * (count > 0)[:, None]
             self.mean += sum_over_processes(step) / world_size()
-            self.weight += (sum_over_processes(count) > 0).double()
             return
-        total = sum_over_processes(torch.cat([sums, count[:, None]], dim=1))
-        sums, count = total[:, :-1], total[:, -1]
-        share = self.rate * (count > 0).to(self.mean)
-        self.mean.lerp_(sums / count.clamp_min(1)[:, None], share[:, None])
+        share = self.rate * occurs.to(self.mean)
+        self.mean.lerp_(total[:, :-1] / total[:, -1:].clamp_min(1), share[:, None])
         self.weight.lerp_(torch.ones_like(self.weight), share.to(self.weight))
 
+    def known(self) -> Tensor:
+        """Tell of which classes (K,) enough vectors were seen."""
+        return self.seen >= (1 if self.legacy else self.mean.shape[1])
+
     def parameters_of_classes(self) -> tuple[Tensor, Tensor]:
-        """Return μ (K, d) and κ (K,); both zero for a class that was never seen."""
+        """Return μ (K, d) and κ (K,); both zero for a class that is not known."""
         mean = self.mean if self.legacy else self.mean / self.weight.clamp_min(1e-12)[:, None].to(self.mean)
+        mean = torch.where(self.known()[:, None], mean, 0.0)
         length = mean.norm(dim=1)
         return nn.functional.normalize(mean, dim=1), concentration(length, mean.shape[1])
 
@@ -137,13 +148,13 @@ class VonMisesFisher(nn.Module):
     def forward(self, vectors: Tensor, labels: Tensor) -> Tensor:
         """Return the mean over classes of -log C_d(κ) - κ <μ, mean of the class's vectors>; 0 where there is no class.
 
-        Classes count that occur among the labels (P,) of any process, and that the running means have seen. The
-        gradient goes to the vectors (P, d) alone.
+        Classes count that are known, and that occur among the labels (P,) of any process. The gradient goes to the
+        vectors (P, d) alone.
         """
         directions, kappa = (value.detach() for value in self.parameters_of_classes())
         sums, count = sum_by_class(vectors, labels, len(self.mean))
         total = sum_over_processes(count)
-        present = (total > 0) & (self.weight > 0)
+        present = (total > 0) & self.known()
         normaliser = log_normaliser(self.mean.shape[1], kappa, order=0.0 if self.legacy else None).to(sums)
         unlikely = -normaliser * count - kappa * (sums * directions).sum(1)
         each = torch.where(present, unlikely / total.clamp_min(1), 0.0)

@@ -154,8 +154,11 @@ class Method(LightningModule, ABC):
         self.train(self.training)
 
     def paired(self, batch: Batch) -> Pairs:
-        """Find the pairs of a batch; training logs how many there are."""
+        """Find the pairs of a batch, of points that the 3D network sees; training logs how many there are."""
         found = pairs(batch, self.pairing.min_depth, self.pairing.zbuffer)
+        seen = self.points.sees(batch.points)
+        if seen is not None:
+            found = found[seen[found.point]]
         self._paired = sum_over_processes(torch.tensor(float(len(found)), device=batch.points.device))
         return found
 

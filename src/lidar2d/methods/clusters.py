@@ -15,11 +15,9 @@ from torch import Tensor
 
 from lidar2d.data.annotations import Annotator, keep
 from lidar2d.data.source import Source
-from lidar2d.errors import UsageError, within
-from lidar2d.losses.codes import Codes
+from lidar2d.errors import within
+from lidar2d.losses.codes import KEPT, Codes
 from lidar2d.nets.encoder import ImageEncoder
-
-_OF_FRAME = 2048  # cells of a frame's maps that clusters are sought among
 
 
 class ClusterLabels(Annotator):
@@ -46,9 +44,12 @@ class ClusterLabels(Annotator):
         self.seen = ""  # which data set the clusters were sought in
 
     def key(self) -> Mapping[str, object]:
-        """Return the network's weights, as a fingerprint, and the settings."""
+        """Return the network, as fingerprints of its layers and weights, and the settings."""
         own = {"classes": self.classes, "survey": self.survey, "seed": self.seed, "sought in": self.seen}
-        return {**own, "network": type(self.images).__name__, "weights": self._weights}
+        layers = hashlib.sha256(
+            repr(self.images).encode()
+        ).hexdigest()  # strides and the like leave weights as they are
+        return {**own, "network": type(self.images).__name__, "layers": layers, "weights": self._weights}
 
     @cached_property
     def _weights(self) -> str:
@@ -62,7 +63,8 @@ class ClusterLabels(Annotator):
     def begin(self, source: Source) -> None:
         """Seek the clusters in some frames of a source, or read those that were found there before."""
         tokens = hashlib.sha256("\n".join(source.tokens).encode()).hexdigest()[:12]
-        seen = f"{source.card.name} {tokens}"
+        height, width = source[0].images.shape[-2:]
+        seen = f"{source.card.name} {tokens} {height}x{width}"
         if seen == self.seen:
             return
         self.seen = seen
@@ -90,8 +92,5 @@ class ClusterLabels(Annotator):
         rows = []
         for index in np.unique(np.linspace(0, len(source) - 1, self.survey).round().astype(int)).tolist():
             cells = self.images(source[index].images).float().permute(0, 2, 3, 1).flatten(0, 2)
-            rows.append(cells[torch.randperm(len(cells), generator=generator)[:_OF_FRAME]])
-        features = torch.cat(rows)
-        if len(features) < self.classes:
-            raise UsageError(f"{len(rows)} frames show {len(features)} cells, too few for {self.classes} clusters")
-        self.codes.seek(features, generator)
+            rows.append(cells[torch.randperm(len(cells), generator=generator)[:KEPT]])
+        self.codes.seek(torch.cat(rows), generator)

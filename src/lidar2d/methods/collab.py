@@ -16,14 +16,12 @@ from torch import Tensor, nn
 from lidar2d.data.photometric import distort_share
 from lidar2d.errors import SettingError, UsageError, within
 from lidar2d.frame import Batch, Pairs
-from lidar2d.losses.codes import Codes
+from lidar2d.losses.codes import KEPT, Codes
 from lidar2d.losses.distill import Distance, Standardise, distance
 from lidar2d.losses.sampling import common_seed, drawn_rows, sample
 from lidar2d.methods.base import PAIRING, Method, Pairing, Stage
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder, read
 from lidar2d.processes import mean_over_processes
-
-_KEPT = 2048  # features of each batch that clusters are sought among
 
 
 class Collab(Method):
@@ -137,22 +135,22 @@ class Collab(Method):
         """Take the statistics of the teacher's features at the pixels of points on clear frames, and their clusters.
 
         Raises:
-            UsageError: if there are fewer features than clusters.
+            UsageError: if there are too few features.
         """
         kept, seed = [], 0
         for batch in batches:
-            found = self._pairs(batch.to(self.device))
+            batch = batch.to(self.device)
+            found = self._pairs(batch)
             found = found[self._is_clear(batch)[found.view]]
-            seen = read(self.teacher(batch.images.to(self.device)).float(), found, batch.image_size)
+            seen = read(self.teacher(batch.images).float(), found, batch.image_size)
             self.standardise.update(seen)
-            kept.append(drawn_rows(seen, batch.view_frame[found.view], batch.seeds, _KEPT))
+            kept.append(drawn_rows(seen, batch.view_frame[found.view], batch.seeds, KEPT))
             seed = common_seed(batch.seeds, self.device)
         rows = torch.cat(kept)
-        needed = 2 if self.codes is None else len(self.codes.share)
-        if len(rows) < needed:
+        if len(rows) < 2:
             raise UsageError(
-                f"{self.survey} batches show {len(rows)} features of clear frames ({', '.join(self.clear)}); "
-                f"at least {needed} are needed\nset more survey batches, fewer codes or other clear conditions"
+                f"{self.survey} batches show {len(rows)} features of clear frames ({', '.join(self.clear)}), too few\n"
+                "set a longer survey or other clear conditions"
             )
         if self.codes is not None:
             self.codes.seek(self.standardise(rows), torch.Generator().manual_seed(seed))

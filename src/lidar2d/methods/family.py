@@ -46,8 +46,7 @@ class ImageToPoint(Method):
         align_corners: bool,
     ) -> None:
         super().__init__(points, images)
-        within(1, dim=dim)
-        within(2, matches=matches)  # a pair is told from others
+        within(2, dim=dim, matches=matches)  # a pair is told from others
         within(1e-3, temperature=temperature)
         self.pretrain = pretrain
         self.temperature = temperature

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lidar2d.errors import UsageError, within
 from lidar2d.frame import Batch, Pairs
-from lidar2d.losses.codes import Codes
+from lidar2d.losses.codes import KEPT, Codes
 from lidar2d.losses.contrast import weak_contrast
 from lidar2d.losses.density import pair_odds
 from lidar2d.losses.sampling import common_seed, drawn_rows
@@ -20,7 +20,6 @@ from lidar2d.methods.family import ImageToPoint, unit
 from lidar2d.nets.decoder import Decoder
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder, read
 
-_KEPT = 2048  # features of each batch that clusters are sought among
 _RING = 0.1  # metres; how far apart pairs lie is counted in rings around the sensor
 
 
@@ -40,7 +39,7 @@ class Olivine(ImageToPoint):
         contrast_weight: of PPKT's contrast.
         weak_weight: of the contrast of weak labels.
         draw_weight: of the drawing together.
-        legacy: as the released code has it: running means are not corrected for having begun at zero.
+        legacy: as the released code has it: :class:`~lidar2d.losses.vmf.VonMisesFisher` says what that is.
     """
 
     def __init__(
@@ -108,26 +107,16 @@ class Olivine(ImageToPoint):
 
     @torch.no_grad()
     def look(self, batches: Iterable[Batch]) -> None:
-        """Seek the clusters of the teacher's features at the pixels of points.
-
-        Raises:
-            UsageError: if there are fewer features than clusters.
-        """
+        """Seek the clusters of the teacher's features at the pixels of points."""
         assert self.codes is not None  # only then is it called
         rows, seed = [], 0
         for batch in batches:
             batch = batch.to(self.device)
             found = self.paired(batch)
             seen = read(self.teach(batch), found, batch.image_size, self.image_head.align_corners).float()
-            rows.append(drawn_rows(seen, batch.view_frame[found.view], batch.seeds, _KEPT))
+            rows.append(drawn_rows(seen, batch.view_frame[found.view], batch.seeds, KEPT))
             seed = common_seed(batch.seeds, self.device)
-        features = torch.cat(rows)
-        if len(features) < len(self.codes.share):
-            raise UsageError(
-                f"{self.survey} batches show {len(features)} pixels of points, too few for {len(self.codes.share)} "
-                "clusters; set more --method.survey batches, or fewer --method.classes"
-            )
-        self.codes.seek(features, torch.Generator().manual_seed(seed))
+        self.codes.seek(torch.cat(rows), torch.Generator().manual_seed(seed))
 
     def _labels(self, found: Pairs, maps: Tensor, batch: Batch) -> Tensor:
         """Return the weak label (P,) of each pair's pixel; 0 is one as any other, below zero is none.

@@ -65,9 +65,9 @@ class Supervised(Method):
         target = labels[labelled]
         if self.training:
             self.seen += sum_over_processes(torch.bincount(target, minlength=len(self.seen)).double())
-        share = (self.seen / self.seen.sum()).clamp_min(1e-9)
+        share = (self.seen / self.seen.sum().clamp_min(1)).clamp_min(1e-9)
         weight = (share**-self.balance).to(logits)[target]
         each = nn.functional.cross_entropy(logits, target, reduction="none")
         total = sum_over_processes(weight.detach().sum())
         world = sum_over_processes(torch.ones_like(total))  # gradients are averaged over processes
-        return {"cross_entropy": (each * weight).sum() / total * world}
+        return {"cross_entropy": (each * weight).sum() / total.clamp_min(1e-9) * world}

@@ -217,7 +217,8 @@ class GroundPoints(nn.Module):
         super().__init__()
         self.ground = ground
         self.voxel = ground.cell / 4, ground.cell / 4, (ground.high - ground.low) / 80
-        kernels = [Kernel.centred(size, stride=size) for size in ((2, 2, 8), (2, 2, 5), (1, 1, 2))]
+        # each voxel is read once; centred, as MinkowskiEngine places odd kernels, some would never be
+        kernels = [Kernel(size, stride=size) for size in ((2, 2, 8), (2, 2, 5), (1, 1, 2))]
         self.convs = nn.ModuleList(StridedConv(channels, channels, kernel, bias=True) for kernel in kernels)
         self.norms = nn.ModuleList(BatchNorm(channels) for _ in kernels[1:])
 
@@ -226,8 +227,10 @@ class GroundPoints(nn.Module):
         cells = self.ground.cells(batch.points[:, :3], batch.point_frame)
         on = cells >= 0
         # counted from the lowest corner, so that no cell is cut in two at height zero
-        low = features.new_tensor([-self.ground.extent, -self.ground.extent, self.ground.low])
-        voxels = voxelise(batch.points[on, :3] - low, batch.point_frame[on], self.voxel)
+        low = features.new_tensor([-self.ground.extent, -self.ground.extent, self.ground.low], dtype=torch.float32)
+        size = low.new_tensor([2 * self.ground.extent, 2 * self.ground.extent, self.ground.high - self.ground.low])
+        inside = torch.minimum(batch.points[on, :3] - low, size * (1 - 1e-6))  # a border rounds to the voxel beyond it
+        voxels = voxelise(inside, batch.point_frame[on], self.voxel)
         x = SparseTensor(voxels.mean(features[on]), voxels.grid)
         for index, conv in enumerate(self.convs):
             x = conv(x)

@@ -61,6 +61,10 @@ class PointEncoder(Encoder):
         """Say how to fit the settings to a sensor of so many beams between two elevations (degrees), or nothing."""
         return ""
 
+    def sees(self, points: Tensor) -> Tensor | None:  # noqa: ARG002 for subclasses
+        """Tell which points (N, 4) the network sees (N,), or nothing if all; the others are paired with no pixel."""
+        return None
+
     @abstractmethod
     def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         """Return features (P, channels) of the points at ``rows`` (P,), or of all points in their order.

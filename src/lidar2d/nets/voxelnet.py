@@ -76,6 +76,12 @@ class VoxelNet(PointEncoder):
         """Return how intensities enter, and whether voxels have length one."""
         return {"intensity_scale": self.intensity_scale, "normalise": self.normalise}
 
+    def sees(self, points: Tensor) -> Tensor:
+        """Tell which points (N, 4) lie within the radius and the voxels (N,)."""
+        place = ((points[:, :3] - points.new_tensor(LOW)) / points.new_tensor(VOXEL)).floor()
+        inside = ((place >= 0) & (place < place.new_tensor(SHAPE))).all(1)
+        return inside & (points[:, :2].square().sum(1) <= RADIUS**2)
+
     def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         """Return features (P, channels) of the points at ``rows`` (P,), or of all points."""
         bev = self.bev(batch)
@@ -84,11 +90,11 @@ class VoxelNet(PointEncoder):
             points, frame = points[rows], frame[rows]
         low, size = points.new_tensor(LOW[:2]), points.new_tensor(VOXEL[:2])
         features = sparse.read_bev(bev, frame, (points[:, :2] - low) / size / FOLD)
-        return features * _seen(points)[:, None]
+        return features * self.sees(points)[:, None]
 
     def bev(self, batch: Batch) -> Tensor:
         """Return the maps (B, channels, 128, 128): rows along y, columns along x, from -51.2 m on."""
-        seen = _seen(batch.points)
+        seen = self.sees(batch.points)
         points, frame = batch.points[seen], batch.point_frame[seen]
         voxels = sparse.voxelise(points[:, :3] - points.new_tensor(LOW), frame, VOXEL, SHAPE)
         values = torch.cat([points[:, :3], points[:, 3:4] * self.intensity_scale], dim=1)
@@ -118,10 +124,3 @@ def _stage(channels: int, out: int, down: Kernel) -> nn.Sequential:
         _Block(SubmanifoldConv(out, out), out),
         _Block(SubmanifoldConv(out, out), out),
     )
-
-
-def _seen(points: Tensor) -> Tensor:
-    """Return which points (N,) lie within the radius and the voxels."""
-    place = ((points[:, :3] - points.new_tensor(LOW)) / points.new_tensor(VOXEL)).floor()
-    inside = ((place >= 0) & (place < place.new_tensor(SHAPE))).all(1)
-    return inside & (points[:, :2].square().sum(1) <= RADIUS**2)
