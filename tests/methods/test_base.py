@@ -7,7 +7,11 @@ import torch
 from lidar2d.errors import DataError, UsageError
 from lidar2d.geometry import pairs
 from lidar2d.methods.base import Stage
+from lidar2d.methods.collab import Collab
+from lidar2d.methods.olivine import Olivine
 from lidar2d.methods.photometric import Photometric
+from lidar2d.methods.ppkt import PPKT
+from lidar2d.methods.supervised import Supervised
 
 
 def test_a_stage_takes_steps_or_epochs():
@@ -76,3 +80,40 @@ def test_pairs_are_counted_and_a_calibration_that_never_shows_a_point_is_told(en
         method.training_step(away, 19)
     method.training_step(batch, 20)
     method.training_step(away, 21)  # counted anew
+
+
+def test_points_that_the_network_does_not_see_are_no_pairs(encoders, batch):
+    method = PPKT(*encoders, Stage(steps=1))
+    every = method.paired(batch)
+    method.points.sees = lambda points: points[:, 0] < 10
+    some = method.paired(batch)
+    assert 0 < len(some) < len(every)
+    assert torch.equal(some.point, every.point[batch.points[every.point, 0] < 10])
+
+
+class Elsewhere:
+    """A batch that can only be moved to where the method is."""
+
+    def __init__(self, batch):
+        self.batch = batch
+
+    def to(self, device):
+        assert device == torch.device("cpu")
+        return self.batch
+
+
+@pytest.mark.parametrize("kind", ["collab", "olivine"])
+def test_what_is_looked_at_before_the_first_step_is_moved_to_the_method(encoders, batch, kind):
+    stage = Stage(steps=1)
+    method = {
+        "collab": lambda: Collab(*encoders, align=stage, anchor=stage, codes=3),
+        "olivine": lambda: Olivine(*encoders, stage, labels="clusters", classes=3),
+    }[kind]()
+    method.look([Elsewhere(batch)])
+    assert method.codes.found
+
+
+def test_supervised_goes_on_where_no_pixel_is_labelled(encoders, batch):
+    method = Supervised(*encoders, classes=3, learn=Stage(steps=1)).train()
+    loss = method.losses(replace(batch, pixel_labels=torch.full((len(batch.images), 32, 48), -1)))["cross_entropy"]
+    assert loss.item() == 0

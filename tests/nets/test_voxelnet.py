@@ -81,6 +81,7 @@ def test_a_point_reads_what_stands_around_it_and_no_other_frame():
 def test_points_that_are_not_seen_read_zero_and_change_nothing():
     net, points = VoxelNet(8).eval(), sweep()
     strange = torch.tensor([[60.0, 0, 0, 0], [0, 0, 4, 0], [0, 0, -5.01, 0], [50, 50, 0, 0], [51.2, 0, 0, 0]])
+    assert net.sees(torch.cat([points, strange])).tolist() == [True] * len(points) + [False] * len(strange)
     got = net(collate([frame(torch.cat([points, strange]), "a")]))
     torch.testing.assert_close(got[: len(points)], net(collate([frame(points, "a")])))
     assert not got[len(points) :].any()
