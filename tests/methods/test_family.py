@@ -277,3 +277,27 @@ def test_every_weight_that_trains_learns(encoders, annotated, name):
         if parameter.requires_grad:
             assert parameter.grad is not None, key
             assert parameter.grad.abs().sum() > 0, key
+
+
+def test_olivines_labelled_pairs_are_drawn_by_their_density_and_label(encoders, annotated):
+    method = Olivine(*encoders, STAGE, classes=3, dim=5, matches=50)
+    method.begin("pretrain", 1)
+    given, draw = [], method.draw
+
+    def watched(found, batch, odds=None):
+        given.append((found, odds))
+        return draw(found, batch, odds)
+
+    method.draw = watched
+    method.losses(annotated)
+    (_, uniform), (found, odds) = given
+    assert uniform is None
+    column, row = found.pixel.long().unbind(1)
+    labels = annotated.weak_labels[found.view, row, column].tolist()
+    rings = [math.floor(math.hypot(*xy) / 0.1) for xy in annotated.points[found.point, :2].tolist()]
+    middle = sum(rings) / len(rings)
+    spread = math.sqrt(sum((ring - middle) ** 2 for ring in rings) / (len(rings) - 1))
+    width = 1.06 * spread * len(rings) ** -0.2
+    near = [sum(math.exp(-0.5 * ((ring - other) / width) ** 2) for other in rings) for ring in rings]
+    expected = torch.tensor([1 / (n * labels.count(label)) for n, label in zip(near, labels, strict=True)])
+    torch.testing.assert_close(odds / odds.sum(), (expected / expected.sum()).double(), rtol=1e-5, atol=0)
