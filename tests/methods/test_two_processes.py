@@ -84,6 +84,7 @@ def work(rank: int, folder: str) -> None:
             out[name, blind] = [value / 2 for value in mean]  # as data-parallel training averages
     if rank == 0:
         torch.save(out, f"{folder}/mean.pt")
+    torch.distributed.destroy_process_group()  # else its threads may outlive the process, which is then ended by force
 
 
 @pytest.fixture(scope="module")
