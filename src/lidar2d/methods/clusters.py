@@ -46,9 +46,8 @@ class ClusterLabels(Annotator):
     def key(self) -> Mapping[str, object]:
         """Return the network, as fingerprints of its layers and weights, and the settings."""
         own = {"classes": self.classes, "survey": self.survey, "seed": self.seed, "sought in": self.seen}
-        layers = hashlib.sha256(
-            repr(self.images).encode()
-        ).hexdigest()  # strides and the like leave weights as they are
+        # strides and the like leave weights as they are
+        layers = hashlib.sha256(repr(self.images).encode()).hexdigest()
         return {**own, "network": type(self.images).__name__, "layers": layers, "weights": self._weights}
 
     @cached_property

@@ -39,7 +39,8 @@ class Olivine(ImageToPoint):
         contrast_weight: of PPKT's contrast.
         weak_weight: of the contrast of weak labels.
         draw_weight: of the drawing together.
-        legacy: as the released code has it: :class:`~lidar2d.losses.vmf.VonMisesFisher` says what that is.
+        legacy: as the released code has it: running means are not corrected for having begun at zero, each process
+            averages its own pairs, and the distributions' normaliser is that of order zero.
     """
 
     def __init__(
