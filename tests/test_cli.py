@@ -16,7 +16,7 @@ from typing import Any, Literal
 import pytest
 import yaml
 
-from lidar2d import __version__, arguments, cli, recipe, runs, words
+from lidar2d import __version__, arguments, cli, docstrings, listing, recipe, runs, words
 from lidar2d.errors import DataError, SettingError, UsageError, within
 
 # stand-ins for networks and methods, built as the real ones are
@@ -69,9 +69,15 @@ class Method(ABC):
 
 class Toy(Method):
     def __init__(
-        self, points: Encoder, anchor: Stage = Stage(), mode: Literal["mse", "cosine"] = "mse", preserve: float = 4.0
+        self,
+        points: Encoder,
+        anchor: Stage = Stage(),
+        mode: Literal["mse", "cosine"] = "mse",
+        preserve: float = 4.0,
+        tail: Stage | None = None,
     ) -> None:
         within(0, preserve=preserve)
+        self.tail = tail
         self.points, self.anchor, self.mode, self.preserve = points, anchor, mode, preserve
 
     def losses(self) -> None: ...
@@ -204,8 +210,9 @@ def test_the_resolved_recipe_gives_the_same_settings_again(toy: Path, tmp_path: 
         ("--data.bad_files stopp", "--data.bad_files: no 'stopp'; did you mean 'stop'? (stop, skip)"),
         ("--method.mode cosin", "--method.mode: no 'cosin'; did you mean 'cosine'? (mse, cosine)"),
         ("--method.points.weights null --method.mode cosin", "--method.mode: no 'cosin'; did you mean 'cosine'?"),
-        ("--method.points Nt", "'Nt' is no class; `lidar2d list networks`"),
-        ("--method.points MinkUnet34", "did you mean MinkUNet34C?"),
+        ("--method.points Nt", "no class 'Nt'; known: MinkUNet, MinkUNet34C, RangeView"),
+        ("--method.points MinkUnet34", "did you mean 'MinkUNet34C'? or one of your own, by its dotted path"),
+        ("--method.tail slow", "'slow' is no value of it; it has settings: --method.tail.NAME VALUE"),
         ("--method.points nowhere.Net", "no class nowhere.Net; no such module"),
         ("--seed", "--seed needs a value"),
         ("--seed --trainer.devices 2", "--seed needs a value"),
@@ -289,6 +296,13 @@ def test_a_network_may_be_named_shortly_and_after_its_settings(given: str):
     path = "lidar2d.nets.minkunet.MinkUNet34C"
     assert sorted(flags) == sorted(["--method.points", path, "--method.points.channels", "8", "--seed", "1"])
     assert flags.index("--method.points") < flags.index("--method.points.channels")
+
+
+@pytest.mark.usefixtures("here")
+def test_what_gives_weak_labels_may_be_named_shortly():
+    flags = words.spell_fit(["--method", "toy", "--data.weak_labels", "ClusterLabels"], HEADS).flags
+    assert flags == ("--data.weak_labels", "lidar2d.methods.clusters.ClusterLabels")
+    assert set(listing.choices("weak_labels")) == {"ClusterLabels", "ModelLabels"}
 
 
 def test_another_network_begins_at_its_own_defaults(toy: Path):
@@ -475,8 +489,21 @@ def test_fit_prints_its_recipe_and_its_settings_without_making_a_run(
     told = capsys.readouterr().out
     assert re.search(r"--method\.points\.width +24 +of the lines; two of them fit$", told, re.MULTILINE)
     assert re.search(r"--trainer\.devices +1$", told, re.MULTILINE)
+    assert re.search(r"--method\.mode +mse +\(mse, cosine\)$", told, re.MULTILINE)
+    assert re.search(r"--method\.tail +null +\(has: steps, lr\)$", told, re.MULTILINE)
     assert not training
     assert not runs.RUNS.exists()
+
+
+def test_what_a_setting_means_has_no_markup():
+    class Documented:
+        """Says it.
+
+        Args:
+            one: as in :class:`~lidar2d.nets.small.SmallConv`.
+        """
+
+    assert docstrings.arguments_of(Documented) == {"one": "as in SmallConv"}
 
 
 def raising(error: BaseException) -> Callable[..., None]:

@@ -96,7 +96,7 @@ def _judge(complaint: str, settings: list[Setting], attempt: Attempt) -> str:
         )
     given = re.escape(culprit.value)
     if re.search(rf"given class_path '{given}'|dot import path string: {given}|Import path {given} ", said):
-        return f"{culprit.where}: {_wrong_class(culprit.value, said)}"
+        return f"{culprit.where}: {_wrong_class(culprit, said)}"
     kinds = dict.fromkeys(re.findall(r"Expected an? (.+?)(?:\. Got value.*)?$", said, re.MULTILINE))
     named = [_name(kind) for kind in kinds if "NoneType" not in kind]
     if named:
@@ -152,13 +152,15 @@ def nearest_setting(name: str, known: Iterable[str], dashes: str) -> str:
     return "`lidar2d fit --method NAME --help` lists them all"
 
 
-def _wrong_class(value: str, said: str) -> str:
+def _wrong_class(culprit: Setting, said: str) -> str:
+    value, name = culprit.value, culprit.name.removesuffix(".class_path")
     if base := re.search(r"does not correspond to a subclass of (\w+)", said):
         return f"{value} is no {base[1]}"
     if "." not in value:
-        known = get_close_matches(value, listing.networks(), n=1)
-        hint = f"did you mean {known[0]}?" if known else "`lidar2d list networks`, or give its dotted path"
-        return f"'{value}' is no class; {hint}"
+        known = listing.choices(name.rpartition(".")[2])
+        if not known:
+            return f"'{value}' is no value of it; it has settings: --{name}.NAME VALUE"
+        return f"no class '{value}'; {nearest(value, known)} or one of your own, by its dotted path"
     return f"no class {value}; " + ("no such module" if "No module" in said else "its module has none of that name")
 
 

@@ -7,7 +7,10 @@ import inspect
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, get_type_hints
+from dataclasses import fields, is_dataclass
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+_ROLE = re.compile(r":\w+:`~?(?:\w+\.)*(\w+)`")  # of a docstring, as in :class:`~lidar2d.nets.small.SmallConv`
 
 
 def settings_table(content: dict[str, Any], takers: dict[str, type]) -> str:
@@ -23,7 +26,7 @@ def settings_table(content: dict[str, Any], takers: dict[str, type]) -> str:
             inner = value.get("init_args") or {} if "class_path" in value else value
             lines += _lines(inner, takers[name], f"{name}.")
         else:
-            lines.append(_line(name, value, ""))
+            lines.append(_line(name, value, "of everything random" if name == "seed" else ""))
     return "\n".join(lines)
 
 
@@ -39,11 +42,23 @@ def _lines(content: dict[str, Any], owner: type, prefix: str) -> Iterator[str]:
         elif isinstance(value, dict) and inspect.isclass(hint):
             yield from _lines(value, hint, f"{prefix}{key}.")
         else:
-            yield _line(f"{prefix}{key}", value, meanings.get(key, ""))
+            meaning = meanings.get(key, "")
+            yield _line(f"{prefix}{key}", value, meaning + _choices(hint, meaning))
+
+
+def _choices(hint: object, meaning: str) -> str:
+    """Say which words a setting may be, unless its meaning names them, or which settings it has if it is not null."""
+    words = [str(word) for word in get_args(hint)] if get_origin(hint) is Literal else []
+    if any(f"``{word}``" not in meaning for word in words):
+        return f" ({', '.join(words)})"
+    for kind in get_args(hint):
+        if is_dataclass(kind):
+            return f" (has: {', '.join(field.name for field in fields(kind) if field.init)})"
+    return ""
 
 
 def _line(name: str, value: object, meaning: str) -> str:
-    shown = value if isinstance(value, str) else json.dumps(value)
+    shown = value if isinstance(value, str) else re.sub(r"(\.\d{4})\d+", r"\1", json.dumps(value))
     plain = meaning.replace("``", "").replace("None", "null")
     return f"  --{name:<32} {shown:<16} {plain}".rstrip()
 
@@ -62,5 +77,5 @@ def arguments_of(owner: type) -> dict[str, str]:
         section = re.search(r"^Args:\n((?: +.*\n?|\n)*)", inspect.cleandoc(base.__doc__ or ""), re.MULTILINE)
         if section is not None:
             for name, text in re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", section[1], re.MULTILINE):
-                found[name] = " ".join(text.split()).rstrip(".")
+                found[name] = _ROLE.sub(r"\1", " ".join(text.split()).rstrip("."))
     return found

@@ -5,9 +5,9 @@ Axis, unit and pose conventions are stated at the top of :mod:`lidar2d.geometry`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +15,13 @@ from torch import Tensor
 from lidar2d.errors import DataError, UsageError
 
 _T = TypeVar("_T")
+
+Annotation = Literal["pixel_labels", "regions", "weak_labels"]  # what a frame may give every pixel beside its colour
+_LACKING: dict[Annotation, str] = {
+    "pixel_labels": "labels of pixels, as the synthetic town's have",
+    "regions": "superpixels; give --data.superpixels.kind slic",
+    "weak_labels": "weak labels; give --data.weak_labels or --data.label_folder",
+}
 
 
 def _map_tensors(record: _T, function: Callable[[Tensor], Tensor]) -> _T:
@@ -80,6 +87,7 @@ class Batch:
     depth: Tensor | None = None  # (ΣV, H, W)
     regions: Tensor | None = None  # (ΣV, H, W)
     weak_labels: Tensor | None = None  # (ΣV, H, W)
+    clear: Tensor | None = None  # (B,) bool: the card trusts the image teacher in the frame's condition
     conditions: tuple[str, ...] = ()
     tokens: tuple[str, ...] = ()
     skipped: int = 0  # frames left out because a file of theirs is bad
@@ -92,6 +100,17 @@ class Batch:
     def image_size(self) -> tuple[int, int]:
         """Height and width of the images, pixels."""
         return self.images.shape[-2], self.images.shape[-1]
+
+    def need(self, name: Annotation) -> Tensor:
+        """Return what every pixel is given (ΣV, H, W).
+
+        Raises:
+            UsageError: if the frames have none.
+        """
+        found: Tensor | None = getattr(self, name)
+        if found is None:
+            raise UsageError(f"the frames have no {_LACKING[name]}")
+        return found
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """Return the batch on another device."""
@@ -141,12 +160,13 @@ def _join_boxes(values: Sequence[Boxes | None]) -> Boxes | None:
     )
 
 
-def collate(frames: Sequence[Frame], seeds: Sequence[int] | None = None) -> Batch:
+def collate(frames: Sequence[Frame], seeds: Sequence[int] | None = None, clear: Collection[str] | None = None) -> Batch:
     """Lay frames end to end.
 
     Args:
         frames: frames whose images all have the same height and width.
         seeds: one number a frame; zeros by default.
+        clear: the conditions that count as clear; None leaves it open.
 
     Raises:
         ValueError: if there is no frame.
@@ -182,6 +202,7 @@ def collate(frames: Sequence[Frame], seeds: Sequence[int] | None = None) -> Batc
         depth=_join([f.depth for f in frames]),
         regions=_join([f.regions for f in frames]),
         weak_labels=_join([f.weak_labels for f in frames]),
+        clear=None if clear is None else torch.tensor([f.condition in clear for f in frames]),
         conditions=tuple(f.condition for f in frames),
         tokens=tuple(f.token for f in frames),
     )

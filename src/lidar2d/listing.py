@@ -12,33 +12,37 @@ from lidar2d.errors import UsageError, nearest
 
 KINDS = {"methods": "methods", "datasets": "datasets", "suites": "benchmarks"}  # word -> folder
 NETWORKS = "networks"
-_NETS = Path(__file__).resolve().parent / "nets"
-_ENCODERS = {"PointEncoder": "points", "ImageEncoder": "images"}
+_PACKAGE = Path(__file__).resolve().parent
+_BASES = {"PointEncoder": "points", "ImageEncoder": "images", "WeakLabels": "weak_labels"}
 
 
 @dataclass(frozen=True)
-class Network:
-    """An encoder that recipes can name."""
+class Choice:
+    """A class that recipes can name."""
 
     path: str  # package.module.Class
-    sees: str  # points or images
+    setting: str  # that it can be chosen for: points, images or weak_labels
     headline: str
 
 
-def networks() -> dict[str, Network]:
-    """Find the encoders of lidar2d by name, by reading their modules rather than importing them."""
-    found: dict[str, Network] = {}
-    for file in sorted(_NETS.glob("*.py")):
-        sees = dict(_ENCODERS)
-        for node in ast.parse(file.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.ClassDef) and node.name not in _ENCODERS:
+def choices(*settings: str) -> dict[str, Choice]:
+    """Find the classes of lidar2d that a setting may be, by name, by reading modules rather than importing them."""
+    found: dict[str, Choice] = {}
+    for file in sorted(path for folder in ("nets", "data", "methods") for path in (_PACKAGE / folder).glob("*.py")):
+        text = file.read_text(encoding="utf-8")
+        if not any(f"({base})" in text for base in _BASES):
+            continue
+        of = dict(_BASES)
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.ClassDef) and node.name not in _BASES:
                 bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
-                for base in set(bases).intersection(sees):
-                    sees[node.name] = sees[base]
-                    line = (ast.get_docstring(node) or "").partition("\n")[0]
-                    line = re.sub(r":class:`(\w+)`", r"\1", line)
-                    found[node.name] = Network(f"lidar2d.nets.{file.stem}.{node.name}", sees[base], line)
-    return dict(sorted(found.items(), key=lambda item: (item[1].sees, item[0])))
+                for base in set(bases).intersection(of):
+                    of[node.name] = of[base]
+                    line = re.sub(r":class:`(\w+)`", r"\1", (ast.get_docstring(node) or "").partition("\n")[0])
+                    path = f"lidar2d.{file.parent.name}.{file.stem}.{node.name}"
+                    found[node.name] = Choice(path, of[base], line)
+    wanted = {name: choice for name, choice in found.items() if choice.setting in settings}
+    return dict(sorted(wanted.items(), key=lambda item: (item[1].setting, item[0])))
 
 
 def table(kind: str) -> str:
@@ -48,7 +52,8 @@ def table(kind: str) -> str:
         UsageError: if there is no such kind.
     """
     if kind == NETWORKS:
-        return _aligned({name: f"{network.sees}  {network.headline}" for name, network in networks().items()})
+        found = choices("points", "images")
+        return _aligned({name: f"{network.setting}  {network.headline}" for name, network in found.items()})
     if kind not in KINDS:
         raise UsageError(f"nothing called '{kind}' to list; {nearest(kind, [*KINDS, NETWORKS])}")
     folder = recipe.folder(KINDS[kind])

@@ -22,7 +22,7 @@ lidar2d fit --method NAME [--data NAME] [--SETTING VALUE ...]
 
   --method NAME|FILE.yaml  the recipe (`lidar2d list methods`)
   --data NAME|FILE.yaml    the data set's card (`lidar2d list datasets`); the synthetic town by default
-  --data.root DIR          the folder that holds the data set
+  --data.root DIR          the folder that holds the data set; the town keeps its scenes in $LIDAR2D_CACHE without it
   --config FILE.yaml       settings laid over the recipe; flags after it go over both
   --seed N                 of everything random (0)
   --run DIR                the run's folder; runs/METHOD-DATA-TIME by default
@@ -42,9 +42,9 @@ Makes once, and keeps in $LIDAR2D_CACHE, what `lidar2d fit` of the same words wo
 the scenes of the synthetic town, superpixels, weak labels. What is there already is not made again.
 
   --data.superpixels.kind slic|felzenszwalb        how images are cut, and its settings (segments, compactness, ...)
-  --data.weak_labels lidar2d.data.labels.ModelLabels             a segmentation model (OneFormer, Mask2Former, CLIPSeg)
+  --data.weak_labels ModelLabels                   a segmentation model (OneFormer, Mask2Former, CLIPSeg)
     --data.weak_labels.model NAME|DIR --data.weak_labels.classes [car,road,...]
-  --data.weak_labels lidar2d.methods.clusters.ClusterLabels      clusters of an image network's features
+  --data.weak_labels ClusterLabels                 clusters of an image network's features
     --data.weak_labels.images NAME --data.weak_labels.classes 17
   --data.label_folder DIR                          somebody's PNG files: nothing is made"""
 

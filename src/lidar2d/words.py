@@ -64,16 +64,16 @@ def spell_fit(argv: Sequence[str], heads: Iterable[str], verb: str = "fit") -> F
 
 
 def _classes_first(argv: Sequence[str]) -> list[str]:
-    """Move the flags that choose a network before those of its settings, and spell short names of networks out."""
+    """Move the flags that choose a class before those of its settings, and spell short names of classes out."""
     words = list(argv)
     for flag in CLASSES:
         name, rest = take(words, flag)
         if name is not None:
-            network = listing.networks().get(name)
+            known = listing.choices(flag.rpartition(".")[2]).get(name)
             settings = (index for index, word in enumerate(words) if word.startswith(f"{flag}."))
             own = next(index for index, word in enumerate(words) if word.partition("=")[0] == flag)
             place = min(own, next(settings, own))
-            words = [*rest[:place], flag, name if network is None else network.path, *rest[place:]]
+            words = [*rest[:place], flag, name if known is None else known.path, *rest[place:]]
     return words
 
 

@@ -401,6 +401,7 @@ def test_data_sets_without_points_or_without_cameras_are_augmented_too(empty: st
         ({"flip_image": 2.0}, "from 0 to 1"),
         ({"photometric": -1.0}, "photometric"),
         ({"translate": float("nan")}, "translate"),
+        ({"crop_size": (8, 8)}, "without a crop"),
     ],
 )
 def test_values_without_meaning_are_refused(wrong: dict[str, object], message: str):

@@ -8,7 +8,7 @@ from lidar2d.frame import collate
 @pytest.fixture
 def batch():
     frames = [make_frame(0), make_frame(1, "fog"), make_frame(2), make_frame(3, "night", points=150)]
-    return collate(frames, seeds=[10, 11, 12, 13])
+    return collate(frames, seeds=[10, 11, 12, 13], clear=["day"])
 
 
 @pytest.fixture

@@ -140,7 +140,7 @@ def test_a_batch_without_a_clear_frame_has_no_preserve(collab, batch):
     collab.begin("anchor", 1)
     with torch.no_grad():
         next(iter(collab.images.parameters())).add_(1.0)
-    assert collab.losses(replace(batch, conditions=("fog",) * 4))["preserve"].item() == 0
+    assert collab.losses(replace(batch, clear=torch.zeros(4, dtype=torch.bool)))["preserve"].item() == 0
 
 
 def test_distortion_changes_clear_images_alone_and_is_the_frames_own(batch):

@@ -46,7 +46,12 @@ def frames(blind: bool) -> list[Batch]:
     made = [replace(frame, regions=regions, weak_labels=labels) for frame in made]
     if blind:
         made[2:] = [replace(frame, points=frame.points * torch.tensor([-1.0, 1, 1, 1])) for frame in made[2:]]
-    return [collate(made[:2], [10, 11]), collate(made[2:], [12, 13]), collate(made, [10, 11, 12, 13])]
+    days = ["day"]
+    return [
+        collate(made[:2], [10, 11], days),
+        collate(made[2:], [12, 13], days),
+        collate(made, [10, 11, 12, 13], days),
+    ]
 
 
 def steps(method: Method, batch: Batch) -> list[Tensor]:

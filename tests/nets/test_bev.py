@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lidar2d.data.augment import crop_resize, flip_image, flip_points, rotate, scale
+from lidar2d.errors import SettingError
 from lidar2d.frame import Batch, Frame, collate
 from lidar2d.geometry import project
 from lidar2d.nets.bev import CameraHeads, DepthBins, Ground, GroundPoints, camera_vector, frustum_cells, lift
@@ -21,6 +22,22 @@ def test_hvdistills_bins_by_hand():
     depth = torch.tensor([0.0, 0.99, 1.0, 1.49, 1.5, 59.49, 59.99, 60.0, 80.0])
     assert bins.of(depth).tolist() == [-1, -1, 0, 0, 1, 116, 117, -1, -1]
     assert bins.starts(depth)[[0, 1, 117]].tolist() == [1.0, 1.5, 59.5]
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        (DepthBins, {"width": 0.0}),
+        (DepthBins, {"nearest": 100.0}),
+        (DepthBins, {"farthest": math.inf}),
+        (Ground, {"cell": 0.0}),
+        (Ground, {"extent": -1.0}),
+        (Ground, {"high": -6.0}),
+    ],
+)
+def test_bins_and_cells_without_meaning_are_refused(kind: type, wrong: dict[str, float]):
+    with pytest.raises(SettingError):
+        kind(**wrong)
 
 
 def scene(seed: int = 0, views: int = 2, points: int = 200) -> Frame:

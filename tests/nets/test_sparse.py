@@ -438,11 +438,25 @@ def test_no_voxel_is_no_error():
     assert InverseConv(3, 4)(low, x.grid).features.shape == (0, 4)
 
 
-def test_autocast_shortens_the_products_and_keeps_the_gradients_dtype():
+def test_autocast_on_a_cpu_leaves_products_long():
     x = random_input(8)
-    x = x.replace(x.features.detach().float().requires_grad_())
+    short = x.features.detach().bfloat16().requires_grad_()
     layer = SubmanifoldConv(8, 8)
     with torch.autocast("cpu", torch.bfloat16):
+        out = layer(x.replace(short)).features
+    assert out.dtype == torch.float32
+    torch.testing.assert_close(out, layer(x.replace(short.float())).features)
+    out.sum().backward()
+    assert (short.grad.dtype, layer.kernel.grad.dtype) == (torch.bfloat16, torch.float32)
+
+
+@pytest.mark.gpu
+def test_autocast_on_a_gpu_shortens_products_and_keeps_the_gradients_dtype():
+    x = random_input(8)
+    grid_there = Grid(x.grid.keys.cuda(), x.grid.stride)
+    x = SparseTensor(x.features.detach().float().cuda().requires_grad_(), grid_there)
+    layer = SubmanifoldConv(8, 8).cuda()
+    with torch.autocast("cuda", torch.bfloat16):
         out = layer(x).features
     assert out.dtype == torch.bfloat16
     torch.testing.assert_close(out.float(), layer(x).features, atol=0.05, rtol=0.02)

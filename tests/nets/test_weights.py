@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from lidar2d.errors import UsageError
+from lidar2d.errors import SettingError, UsageError
+from lidar2d.nets.small import SmallConv
 from lidar2d.nets.weights import Unknown, fill, read_file, read_weights
 
 
@@ -90,3 +91,8 @@ def test_a_file_with_changed_bytes_is_named(tmp_path):
     path.write_bytes(content)
     with pytest.raises(UsageError, match="checksums"):
         read_weights(path)
+
+
+def test_a_missing_file_is_refused_as_the_setting_that_named_it():
+    with pytest.raises(SettingError, match=r"weights is nowhere\.pt; there is no such file"):
+        SmallConv(weights="nowhere.pt")

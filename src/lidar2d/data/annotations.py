@@ -49,6 +49,14 @@ class Annotator(ABC):
         return cache_folder() / self.title / f"{type(self).__name__.lower()}-{key}"
 
 
+class WeakLabels(Annotator):
+    """Gives every pixel of an image the number of a class, which may be wrong."""
+
+    field: ClassVar[Literal["regions", "weak_labels"]] = "weak_labels"
+    title: ClassVar[str] = "weak-labels"
+    alone: ClassVar[bool] = True
+
+
 class Annotated:
     """A source whose frames are annotated; what is not kept yet is found when a frame is read.
 

@@ -64,6 +64,8 @@ class Augment:
                 raise SettingError(name, bounds, "it needs [low, high] with 0 < low <= high")
         within(0, 1, crop=self.crop, flip_image=self.flip_image)
         within(1, crop_size=self.crop_size)
+        if self.crop_size is not None and self.crop is None:
+            raise SettingError("crop_size", self.crop_size, "without a crop it has no meaning; set crop or image_size")
         within(0.01, 100, scale=self.scale, crop_ratio=self.crop_ratio)
         within(0, 100, translate=self.translate)
         within(0, 10, photometric=self.photometric)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from dataclasses import field as member
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from lidar2d.data.annotations import Annotator
+from lidar2d.data.annotations import WeakLabels
 from lidar2d.data.source import FromFiles, Preparable, Problem, Source
 from lidar2d.errors import DataError, SettingError, UsageError, nearest
 from lidar2d.frame import Frame
@@ -86,7 +86,7 @@ class WithLabelFiles:
 
 
 @dataclass
-class ModelLabels(Annotator):
+class ModelLabels(WeakLabels):
     """What a model of the transformers library calls each pixel: OneFormer, Mask2Former, CLIPSeg and others.
 
     Args:
@@ -94,10 +94,6 @@ class ModelLabels(Annotator):
         classes: the names that count, in the order of their numbers; what the model calls otherwise has no label. For
             models without names of their own (CLIPSeg) these are the prompts. Empty takes the model's own numbers.
     """
-
-    field: ClassVar[Literal["regions", "weak_labels"]] = "weak_labels"
-    title: ClassVar[str] = "weak-labels"
-    alone: ClassVar[bool] = True
 
     model: str
     classes: tuple[str, ...] = ()

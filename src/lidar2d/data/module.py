@@ -13,7 +13,7 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
-from lidar2d.data.annotations import Annotated, Annotator
+from lidar2d.data.annotations import Annotated, WeakLabels
 from lidar2d.data.augment import Augment, resize
 from lidar2d.data.card import Card, load_card
 from lidar2d.data.labels import WithLabelFiles
@@ -21,7 +21,7 @@ from lidar2d.data.regions import Superpixels
 from lidar2d.data.source import Preparable, Source, open_source
 from lidar2d.data.stream import Chunk, Key, Stream, frame_seed
 from lidar2d.errors import DataError, UsageError, within
-from lidar2d.frame import Batch, Frame, collate
+from lidar2d.frame import Annotation, Batch, Frame, collate
 
 CHUNK_STEPS = 50  # a run can be resumed every so many steps
 
@@ -31,7 +31,7 @@ class LidarData(LightningDataModule):
 
     Args:
         card: name of a data set, or path of a card.
-        root: the folder that holds it; the synthetic town needs none.
+        root: the folder that holds it; the synthetic town keeps its scenes there, in $LIDAR2D_CACHE where it is None.
         split: the frames that train; None is the card's training split.
         probe: the labelled frames that linear probes are fitted on; None is the card's.
         test: the labelled frames that probes are judged on; None is the card's.
@@ -60,7 +60,7 @@ class LidarData(LightningDataModule):
         workers: int = 0,
         augment: Augment = Augment(),  # noqa: B008 a frozen dataclass
         superpixels: Superpixels | None = None,
-        weak_labels: Annotator | None = None,
+        weak_labels: WeakLabels | None = None,
         label_folder: str | None = None,
         bad_files: Literal["stop", "skip"] = "stop",
     ) -> None:
@@ -87,6 +87,15 @@ class LidarData(LightningDataModule):
     def source(self, split: str | None = None) -> Source:
         """Open a split as raw frames, resized to the image size."""
         return open_source(self.card, split or self.split, self.root, self.image_size)
+
+    def annotated(self) -> dict[Annotation, str]:
+        """Return what the training images are given beside what the data set says of them, and by which setting."""
+        found: dict[Annotation, str] = {}
+        if self.superpixels is not None:
+            found["regions"] = "superpixels"
+        if self.weak_labels is not None or self.label_folder is not None:
+            found["weak_labels"] = "label_folder" if self.weak_labels is None else "weak_labels"
+        return found
 
     def training(self) -> Source:
         """Open the training split as raw frames, with what was asked to be found in their images."""
@@ -140,7 +149,7 @@ class LidarData(LightningDataModule):
         if self.batch_size % world:
             nearest = max(world, self.batch_size // world * world)
             raise UsageError(
-                f"data.batch_size {self.batch_size} is not a multiple of {world} devices; "
+                f"--data.batch_size {self.batch_size} is not a multiple of {world} devices; "
                 f"use {nearest} or change --trainer.devices"
             )
 
@@ -243,7 +252,7 @@ class TrainingFrames(Dataset[Batch | DataError]):
         if not frames:
             return DataError(f"every frame of a batch is bad; the first: {faults[0]}")
         try:
-            return replace(collate(frames, seeds), skipped=len(faults))
+            return replace(collate(frames, seeds, self.source.card.clear), skipped=len(faults))
         except DataError as fault:
             return fault
 

@@ -23,6 +23,7 @@ from lidar2d.fit.callbacks import Bar, KeepLast, Losses
 from lidar2d.fit.folder import RunFolder
 from lidar2d.fit.options import TrainerOptions
 from lidar2d.fit.report import report
+from lidar2d.frame import collate
 from lidar2d.methods.base import Method
 from lidar2d.nets.weights import fill, read_weights
 
@@ -93,10 +94,11 @@ def rehearse(method: Method, data: LidarData, options: TrainerOptions) -> None:
     """Refuse, before anything is written, what could never be trained.
 
     Raises:
-        UsageError: if a split, its folder, a stage's frames or a device is missing.
+        UsageError: if a split, its folder, a stage's frames, what the method needs of them, or a device is missing.
     """
     for split in dict.fromkeys(split for split in (data.split, data.probe, data.test) if split):
         data.source(split)
+    _check_annotations(method, data)
     if options.report and data.probe and data.test:
         for split in (data.probe, data.test):
             frame = data.source(split)[0]
@@ -118,6 +120,20 @@ def rehearse(method: Method, data: LidarData, options: TrainerOptions) -> None:
     if options.logger in ("tensorboard", "wandb") and importlib.util.find_spec(options.logger) is None:
         raise UsageError(f"{options.logger} is not installed; pip install {options.logger}")
     data.check_divides(trainer.world_size)
+
+
+def _check_annotations(method: Method, data: LidarData) -> None:
+    """Refuse frames without what the method needs, and to find what it makes no use of."""
+    found, wanted = data.annotated(), method.wants()
+    for name, setting in found.items():
+        if name not in wanted:
+            raise UsageError(
+                f"--data.{setting} is given, but {type(method).__name__}, as it is set, has no use for it; leave it out"
+            )
+    for name in sorted(wanted.difference(found)):
+        collate([data.source()[0]]).need(name)
+    if "label_folder" in found.values():
+        data.training()[0]  # so that its files are found
 
 
 def _run_stage(

@@ -14,7 +14,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from lidar2d.errors import DataError, SettingError, UsageError, within
-from lidar2d.frame import Batch, Pairs
+from lidar2d.frame import Annotation, Batch, Pairs
 from lidar2d.geometry import ZBuffer, pairs
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
 from lidar2d.processes import sum_over_processes
@@ -63,7 +63,10 @@ class Stage:
             UsageError: unless exactly one of steps and epochs is given.
         """
         if (self.steps is None) == (self.epochs is None):
-            raise UsageError(f"a stage needs either steps or epochs; given steps {self.steps} and epochs {self.epochs}")
+            raise UsageError(
+                f"a stage needs either steps or epochs; given steps {self.steps} and epochs {self.epochs}\n"
+                "of two that the recipe and a flag give, set the recipe's to null, as in --method.pretrain.steps null"
+            )
         total = self.steps if self.epochs is None else self.epochs * steps_per_epoch
         assert total is not None  # narrowed by the check above
         return total
@@ -91,7 +94,7 @@ class Pairing:
     """Which points are brought together with which pixels.
 
     Args:
-        min_depth: metres; nearer points are not paired. 1 in the published recipes.
+        min_depth: metres along the optical axis; nearer points are not paired. 1 in the published recipes.
         zbuffer: leave points out that are hidden behind nearer ones; None pairs them, as the published code does.
     """
 
@@ -139,6 +142,10 @@ class Method(LightningModule, ABC):
     @abstractmethod
     def trained(self) -> list[nn.Module]:
         """Return the modules that the current stage trains; everything else is frozen and in evaluation mode."""
+
+    def wants(self) -> frozenset[Annotation]:
+        """Return what the losses need of every pixel beside its colour."""
+        return frozenset()
 
     @abstractmethod
     def losses(self, batch: Batch) -> dict[str, Tensor]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from functools import cached_property, partial
-from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -13,14 +12,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lidar2d.data.annotations import Annotator, keep
+from lidar2d.data.annotations import WeakLabels, keep
 from lidar2d.data.source import Source
 from lidar2d.errors import within
 from lidar2d.losses.codes import KEPT, Codes
 from lidar2d.nets.encoder import ImageEncoder
 
 
-class ClusterLabels(Annotator):
+class ClusterLabels(WeakLabels):
     """K-means over the cells of an image network's maps; a pixel's label is the cluster of its enlarged feature.
 
     Args:
@@ -29,10 +28,6 @@ class ClusterLabels(Annotator):
         survey: frames, spread over the data set, that clusters are sought in.
         seed: of the draws.
     """
-
-    field: ClassVar[Literal["regions", "weak_labels"]] = "weak_labels"
-    title: ClassVar[str] = "weak-labels"
-    alone: ClassVar[bool] = True
 
     def __init__(self, images: ImageEncoder, classes: int = 17, survey: int = 64, seed: int = 0) -> None:
         within(2, classes=classes)

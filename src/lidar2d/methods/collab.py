@@ -32,7 +32,6 @@ class Collab(Method):
         images: the image network; its state at the start, frozen, is the teacher of ``align``.
         align: stage 1, on clear frames.
         anchor: stage 2, on all frames.
-        clear: conditions that count as clear.
         codes: clusters of teacher features that the 3D network learns to name in ``align``; its feature is then their
             mean under the probabilities that it gives them. 0 learns the features themselves instead.
         whiten: power of the whitening before clusters are sought; 1 makes all directions count alike.
@@ -61,7 +60,6 @@ class Collab(Method):
         images: ImageEncoder,
         align: Stage,
         anchor: Stage,
-        clear: tuple[str, ...] = ("day",),
         codes: int = 64,
         whiten: float = 0.5,
         balance: float = 0.8,
@@ -84,7 +82,6 @@ class Collab(Method):
             raise SettingError("codes", codes, "one cluster tells nothing; give 0 (none) or at least 2")
         self.align = align
         self.anchor = anchor
-        self.clear = clear
         self.survey = survey
         self.distance: Distance = distance
         self.preserve = preserve
@@ -149,8 +146,7 @@ class Collab(Method):
         rows = torch.cat(kept)
         if len(rows) < 2:
             raise UsageError(
-                f"{self.survey} batches show {len(rows)} features of clear frames ({', '.join(self.clear)}), too few\n"
-                "set a longer survey or other clear conditions"
+                f"{self.survey} batches show {len(rows)} features of clear frames, too few; set a longer survey"
             )
         if self.codes is not None:
             self.codes.seek(self.standardise(rows), torch.Generator().manual_seed(seed))
@@ -165,7 +161,8 @@ class Collab(Method):
         return found[sample(batch.view_frame[found.view], batch.seeds, self.matches)]
 
     def _is_clear(self, batch: Batch) -> Tensor:
-        return torch.tensor([c in self.clear for c in batch.conditions], device=self.device)[batch.view_frame]
+        assert batch.clear is not None  # training batches say it
+        return batch.clear[batch.view_frame]
 
     def _align(self, batch: Batch, found: Pairs) -> dict[str, Tensor]:
         with torch.no_grad():

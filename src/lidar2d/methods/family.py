@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from lidar2d.errors import UsageError, within
+from lidar2d.errors import within
 from lidar2d.frame import Batch, Pairs
 from lidar2d.losses.contrast import info_nce
 from lidar2d.losses.pooling import pool
@@ -29,7 +29,8 @@ class ImageToPoint(Method):
         temperature: τ of the contrast.
         matches: pairs sampled over the global batch; all of them where there are fewer.
         pairing: which points are brought together with which pixels.
-        align_corners: how the image head's cells lie on pixels, as in :func:`~lidar2d.nets.encoder.read`.
+        align_corners: the centres of the image head's corner cells lie on those of corner pixels, as published;
+            otherwise their corners do.
     """
 
     student: ClassVar[Literal["points", "images"]] = "points"
@@ -94,9 +95,7 @@ class ImageToPoint(Method):
         Raises:
             UsageError: if the frames have no superpixels.
         """
-        if batch.regions is None:
-            raise UsageError("this method needs superpixels; give --data.superpixels.kind slic")
-        regions = batch.regions
+        regions = batch.need("regions")
         column, row = found.pixel.floor().long().unbind(1)
         largest = int(regions.max()) + 1 if regions.numel() else 1
         of_image = torch.where(regions >= 0, regions + largest * _count_views(regions), -1)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lidar2d.errors import within
-from lidar2d.frame import Batch, Pairs
+from lidar2d.frame import Annotation, Batch, Pairs
 from lidar2d.geometry import depth_map
 from lidar2d.losses.contrast import info_nce
 from lidar2d.losses.depth import depth_loss
@@ -64,6 +64,10 @@ class HVDistill(ImageToPoint):
     def trained(self) -> list[nn.Module]:
         """Return the 3D network and all heads."""
         return [*super().trained(), self.camera_heads, self.ground_points]
+
+    def wants(self) -> frozenset[Annotation]:
+        """Return superpixels."""
+        return frozenset({"regions"})
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Contrast superpixels and cells, and learn depth."""

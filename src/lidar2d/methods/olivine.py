@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lidar2d.errors import UsageError, within
-from lidar2d.frame import Batch, Pairs
+from lidar2d.frame import Annotation, Batch, Pairs
 from lidar2d.losses.codes import KEPT, Codes
 from lidar2d.losses.contrast import weak_contrast
 from lidar2d.losses.density import pair_odds
@@ -81,6 +81,10 @@ class Olivine(ImageToPoint):
         """Return the 3D network and all heads."""
         return [*super().trained(), self.class_point_head, self.class_image_head]
 
+    def wants(self) -> frozenset[Annotation]:
+        """Return weak labels, unless it finds its own."""
+        return frozenset({"weak_labels"} if self.codes is None else ())
+
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Contrast pairs, contrast weak labels, and draw the points of a label together."""
         found, maps = self.paired(batch), self.teach(batch)
@@ -127,13 +131,8 @@ class Olivine(ImageToPoint):
         """
         if self.codes is not None:
             return self.codes.sort(read(maps, found, batch.image_size, self.image_head.align_corners).float())
-        if batch.weak_labels is None:
-            raise UsageError(
-                "OLIVINE needs weak labels, and the frames have none; give --data.weak_labels, "
-                "or --method.labels clusters"
-            )
         column, row = found.pixel.floor().long().unbind(1)
-        labels = batch.weak_labels[found.view, row, column]
+        labels = batch.need("weak_labels")[found.view, row, column]
         if len(labels) and int(labels.max()) >= len(self.directions.mean):
             raise UsageError(
                 f"a weak label is {int(labels.max())}, and there are {len(self.directions.mean)} from 0 on; "

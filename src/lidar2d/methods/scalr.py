@@ -23,7 +23,8 @@ class ScaLR(Method):
         pretrain: the one stage.
         distance: how far a point's feature is from its pixel's; ``l2`` of unit vectors is the paper's.
         pairing: which points are brought together with which pixels.
-        align_corners: how the teacher's cells lie on pixels, as in :func:`~lidar2d.nets.encoder.read`.
+        align_corners: the centres of the teacher's corner cells lie on those of corner pixels, as published;
+            otherwise their corners do.
     """
 
     student: ClassVar[Literal["points", "images"]] = "points"

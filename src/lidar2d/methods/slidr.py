@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from lidar2d.frame import Batch
+from lidar2d.frame import Annotation, Batch
 from lidar2d.methods.base import PAIRING, Pairing, Stage
 from lidar2d.methods.family import ImageToPoint
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
@@ -25,6 +25,10 @@ class SLidR(ImageToPoint):
     ) -> None:
         # all pairs count
         super().__init__(points, images, pretrain, dim, temperature, 2**62, pairing, align_corners)
+
+    def wants(self) -> frozenset[Annotation]:
+        """Return superpixels."""
+        return frozenset({"regions"})
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Contrast the superpixels."""

@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from lidar2d.errors import UsageError, within
-from lidar2d.frame import Batch
+from lidar2d.errors import within
+from lidar2d.frame import Annotation, Batch
 from lidar2d.methods.base import Method, Stage
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
 from lidar2d.processes import sum_over_processes
@@ -47,19 +47,21 @@ class Supervised(Method):
         """Return what is tuned of the image network, and the head."""
         return [*self.images.tuned(), self.head]
 
+    def wants(self) -> frozenset[Annotation]:
+        """Return labels of pixels."""
+        return frozenset({"pixel_labels"})
+
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy over the cells of the feature map, each with the class of the pixel at its centre.
 
         Raises:
-            UsageError: if the data set has no dense labels.
+            UsageError: if the frames have no labels of pixels.
         """
-        if batch.pixel_labels is None:
-            raise UsageError("this data set has no pixel labels; supervised needs them, as the synthetic town has")
+        truth = batch.need("pixel_labels")
         features = self.images(batch.images)
         height, width = features.shape[-2:]
-        labels = nn.functional.interpolate(
-            batch.pixel_labels[:, None].double(), size=(height, width), mode="nearest-exact"
-        ).long()[:, 0]
+        cells = nn.functional.interpolate(truth[:, None].double(), size=(height, width), mode="nearest-exact")
+        labels = cells.long()[:, 0]
         labelled = labels >= 0
         logits = self.head(features.permute(0, 2, 3, 1)[labelled]).float()
         target = labels[labelled]

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lidar2d.errors import SettingError, within
 from lidar2d.frame import Batch
 from lidar2d.geometry import unproject
 from lidar2d.nets.norm import BatchNorm
@@ -33,6 +34,14 @@ class Ground:
     cell: float = 0.4
     low: float = -5.0
     high: float = 3.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning."""
+        within(0.01, 10, cell=self.cell)
+        within(self.cell, 1000, extent=self.extent)
+        within(-1000, 1000, low=self.low, high=self.high)
+        if self.high <= self.low:
+            raise SettingError("high", self.high, f"it must lie above low, {self.low:g}")
 
     @property
     def across(self) -> int:
@@ -60,6 +69,15 @@ class DepthBins:
     nearest: float = 1.0
     farthest: float = 60.0
     width: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse values that have no meaning."""
+        within(0, 1000, nearest=self.nearest, farthest=self.farthest)
+        within(0.01, 100, width=self.width)
+        if self.count < 2:
+            raise SettingError(
+                "farthest", self.farthest, f"it must lie two bins or more beyond nearest, {self.nearest:g}"
+            )
 
     @property
     def count(self) -> int:

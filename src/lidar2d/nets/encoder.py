@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lidar2d.errors import SettingError
 from lidar2d.frame import Batch, Pairs
 from lidar2d.nets.checkpoints import File, Loaded, match, open_file
 
@@ -31,9 +32,12 @@ class Encoder(nn.Module, ABC):
         """Fill the network from weights that someone released, or that a run left.
 
         Raises:
-            UsageError: if the file is unreadable, holds another network, or was trained with other settings.
+            UsageError: if the file is missing or unreadable, holds another network, or was trained with other settings.
         """
-        values, self.loaded = self.match(open_file(path.expanduser()))
+        path = path.expanduser()
+        if not path.is_file():
+            raise SettingError("weights", path, "there is no such file; docs/weights.md says where released ones are")
+        values, self.loaded = self.match(open_file(path))
         self.load_state_dict(values, strict=False)
 
     def match(self, file: File) -> tuple[dict[str, Tensor], Loaded]:

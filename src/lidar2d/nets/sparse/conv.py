@@ -31,7 +31,8 @@ class SparseConv(nn.Module):
         kernel: Tensor = self.kernel
         device = features.device.type
         if torch.is_autocast_enabled(device):
-            kind = torch.get_autocast_dtype(device)
+            # oneDNN makes a program for each new size of a product of bfloat16s, and voxels are a new number every step
+            kind = torch.float32 if device == "cpu" else torch.get_autocast_dtype(device)
             features, kernel = features.to(kind), kernel.to(kind)
         with torch.autocast(device, enabled=False):
             out = x.backend.convolve(features, kernel, pairs)
