@@ -205,7 +205,7 @@ def test_the_resolved_recipe_gives_the_same_settings_again(toy: Path, tmp_path: 
         ("--data.zzz 3", "no setting --data.zzz; data has: bad_files, batch_size, card, root"),
         ("--method.points.width x", "--method.points.width: expected a whole number, given 'x'"),
         ("--method.anchor.steps 1.5", "--method.anchor.steps: expected a whole number, given '1.5'"),
-        ("--method.points.span 3,4", "--method.points.span: expected a tuple such as [1,2], given '3,4'"),
+        ("--method.points.span 3,4", "--method.points.span: expected a list such as [1,2], given '3,4'"),
         ("--trainer.devices two", "--trainer.devices: expected a whole number, given 'two'"),
         ("--data.bad_files stopp", "--data.bad_files: no 'stopp'; did you mean 'stop'? (stop, skip)"),
         ("--method.mode cosin", "--method.mode: no 'cosin'; did you mean 'cosine'? (mse, cosine)"),

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 `check` found something, 2 wrong words, 130 interrupted."""
     given = list(sys.argv[1:] if argv is None else argv)
     # oneDNN keeps 1024 kernels, each with memory of its own, one for every size of input; sweeps have a new size at
-    # every step, and a run would grow by gigabytes. 128 hold those of one step. It reads this when torch first computes.
+    # every step, and a run would grow by gigabytes. 128 hold those of one step. Read when torch first computes.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
     try:
         return _dispatch(given)

@@ -167,7 +167,7 @@ def _wrong_class(culprit: Setting, said: str) -> str:
 def _name(kind: str) -> str:
     plain = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", kind).strip()
     if plain.startswith(("tuple", "list")):
-        return f"a {plain} such as [1,2]"
+        return "a list such as [1,2]"
     return _NAMES.get(plain, plain)
 
 

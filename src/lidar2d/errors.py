@@ -21,7 +21,8 @@ class SettingError(UsageError):
     """A setting whose value has no meaning; it knows its last name, and the command line adds those before it."""
 
     def __init__(self, name: str, value: object, needs: str) -> None:
-        super().__init__(f"{name} is {value}; {needs}")
+        shown = list(value) if isinstance(value, tuple) else value  # as it is written
+        super().__init__(f"{name} is {shown}; {needs}")
         self.name = name
         self.value = value
         self.needs = needs

@@ -65,6 +65,7 @@ def describe(path: Path, names: bool = False) -> tuple[str, bool]:
         lines += ["", f"fits {name}", loaded.table() if names else loaded.summary()]
     if not found:
         lines += ["", "it fits none of the networks that others release weights of"]
+        lines += ["a file of a run fits the network that the run's recipe.yaml names"]
     return "\n".join(lines), bool(found)
 
 

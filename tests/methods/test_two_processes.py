@@ -13,6 +13,7 @@ from lidar2d.frame import Batch, collate
 from lidar2d.methods.base import Method, Stage
 from lidar2d.methods.collab import Collab
 from lidar2d.methods.fused import Fused
+from lidar2d.methods.geometric import Geometric
 from lidar2d.methods.hvdistill import HVDistill
 from lidar2d.methods.olivine import Olivine
 from lidar2d.methods.photometric import Photometric
@@ -20,6 +21,7 @@ from lidar2d.methods.ppkt import PPKT
 from lidar2d.methods.scalr import ScaLR
 from lidar2d.methods.selfdistill import SelfDistill
 from lidar2d.methods.slidr import SLidR
+from lidar2d.methods.supervised import Supervised
 from lidar2d.nets.bev import DepthBins, Ground
 
 STAGE = Stage(steps=5)
@@ -34,6 +36,10 @@ MAKE: dict[str, Callable[[], Method]] = {
     "hvdistill": lambda: HVDistill(PlainPoints(), PlainImages(), STAGE, GROUND, BINS, dim=5, cells=40, width=16),
     "photometric": lambda: Photometric(PlainPoints(), PlainImages(), STAGE),
     "fused": lambda: Fused(PlainPoints(), PlainImages(), STAGE, voxel_size=2.0, matches=100),
+    "supervised": lambda: Supervised(PlainPoints(), PlainImages(), classes=3, learn=STAGE),
+    "geometric": lambda: Geometric(
+        PlainPoints(), PlainImages(), STAGE, STAGE, (4, 3, 3), rows_per_frame=30, matches=99
+    ),
     "selfdistill": lambda: SelfDistill(PlainPoints(), PlainImages(), STAGE, **SIZES),
 }
 
@@ -43,7 +49,7 @@ def frames(blind: bool) -> list[Batch]:
     made = [make_frame(0), make_frame(1, "fog"), make_frame(2), make_frame(3, "night", points=150)]
     row, column = torch.meshgrid(torch.arange(32) // 8, torch.arange(48) // 8, indexing="ij")
     regions, labels = (row * 6 + column).expand(2, -1, -1), (column // 2).expand(2, -1, -1)
-    made = [replace(frame, regions=regions, weak_labels=labels) for frame in made]
+    made = [replace(frame, regions=regions, weak_labels=labels, pixel_labels=labels % 4 - 1) for frame in made]
     if blind:
         made[2:] = [replace(frame, points=frame.points * torch.tensor([-1.0, 1, 1, 1])) for frame in made[2:]]
     days = ["day"]
@@ -68,6 +74,7 @@ def steps(method: Method, batch: Batch) -> list[Tensor]:
             found += [value.detach().double() for value in losses.values()]
         grads = (p.grad if p.grad is not None else torch.zeros_like(p) for p in method.parameters() if p.requires_grad)
         found.append(torch.cat([grad.flatten().double() for grad in grads]))
+        method.finish()
     return found
 
 

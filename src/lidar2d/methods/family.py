@@ -18,6 +18,9 @@ from lidar2d.nets.decoder import Decoder
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
 
 
+ALL = 2**62  # as many matches as there are pairs
+
+
 class ImageToPoint(Method):
     """A student of points, a frozen teacher of images, and a linear head on each into a space of ``dim`` channels.
 

@@ -14,7 +14,7 @@ from lidar2d.losses.contrast import info_nce
 from lidar2d.losses.depth import depth_loss
 from lidar2d.losses.sampling import sample
 from lidar2d.methods.base import PAIRING, Pairing, Stage
-from lidar2d.methods.family import ImageToPoint, unit
+from lidar2d.methods.family import ALL, ImageToPoint, unit
 from lidar2d.nets.bev import BINS, GROUND, CameraHeads, DepthBins, Ground, GroundPoints, frustum_cells, lift
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
 
@@ -52,7 +52,7 @@ class HVDistill(ImageToPoint):
         pairing: Pairing = PAIRING,
         align_corners: bool = True,
     ) -> None:
-        super().__init__(points, images, pretrain, dim, temperature, 2**62, pairing, align_corners)
+        super().__init__(points, images, pretrain, dim, temperature, ALL, pairing, align_corners)
         within(2, cells=cells)
         within(1, width=width)
         within(0, plane_weight=plane_weight, ground_weight=ground_weight, depth_weight=depth_weight)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from lidar2d.frame import Annotation, Batch
 from lidar2d.methods.base import PAIRING, Pairing, Stage
-from lidar2d.methods.family import ImageToPoint
+from lidar2d.methods.family import ALL, ImageToPoint
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
 
 
@@ -23,8 +23,7 @@ class SLidR(ImageToPoint):
         pairing: Pairing = PAIRING,
         align_corners: bool = True,
     ) -> None:
-        # all pairs count
-        super().__init__(points, images, pretrain, dim, temperature, 2**62, pairing, align_corners)
+        super().__init__(points, images, pretrain, dim, temperature, ALL, pairing, align_corners)
 
     def wants(self) -> frozenset[Annotation]:
         """Return superpixels."""
