@@ -14,6 +14,7 @@ RECORDS = [json.loads(line) for line in (ROOT / "results" / "town" / "points.jso
 @pytest.mark.parametrize("method", family.METHODS)
 def test_a_method_is_worth_ten_points_within_the_time_and_memory_of_a_laptop(method):
     mine = [record for record in RECORDS if record["method"] == method]
+    assert {record["seed"] for record in mine} == {0, 1, 2}
     clear = {
         name: [record["features"][name]["clear_probe"]["clear"] for record in mine]
         for name in ("distilled", "untrained")

@@ -17,7 +17,6 @@ from lidar2d.methods.base import Method, Pairing, Stage
 from lidar2d.nets.decoder import Decoder
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
 
-
 ALL = 2**62  # as many matches as there are pairs
 
 
