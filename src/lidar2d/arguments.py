@@ -148,6 +148,13 @@ def build_data(parser: ArgumentParser, settings: Namespace, data: type) -> Any:
     return build(alone, alone.parse_object({"data": resolved(parser, settings)["data"]})).data
 
 
+def conditions(parser: ArgumentParser, settings: Namespace) -> Literal["clear", "all"]:
+    """Return which frames the stages of the method see, of settings that nothing was built from."""
+    parts = resolved(parser, settings)["method"].get("init_args", {}).values()
+    seen = {part["conditions"] for part in parts if isinstance(part, dict) and "conditions" in part}
+    return "clear" if seen == {"clear"} else "all"
+
+
 def _in_full(error: UsageError, content: dict[str, Any]) -> UsageError:
     """Name a refused setting as a flag: a constructor knows but the last part of it."""
     if not isinstance(error, SettingError):

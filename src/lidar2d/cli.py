@@ -183,7 +183,7 @@ def _prepare(argv: list[str]) -> int:
     torch.manual_seed(settings.seed)
     data = arguments.build_data(parser, settings, LidarData)
     try:
-        data.prepare(progress=True)
+        data.prepare(True, arguments.conditions(parser, settings))
     except KeyboardInterrupt:
         print("lidar2d: interrupted; what was made is kept, and the same command goes on", file=sys.stderr)
         return INTERRUPTED

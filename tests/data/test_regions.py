@@ -106,6 +106,13 @@ def test_preparing_makes_only_what_is_missing(tmp_path):
     assert pictures.read == read
 
 
+def test_preparing_leaves_out_conditions_that_do_not_train(tmp_path):
+    pictures = Pictures()
+    pictures.conditions = ["day", "fog"]
+    Annotated(pictures, FINE, wanted=["fog"]).prepare(workers=1, progress=False)
+    assert [path.name for path in tmp_path.rglob("*.npz")] == ["b.npz"]
+
+
 def test_fingerprints_tell_images_apart():
     images = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
     other = images.clone()

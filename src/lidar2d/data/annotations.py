@@ -6,7 +6,7 @@ import hashlib
 import json
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
@@ -65,11 +65,13 @@ class Annotated:
     Args:
         source: the frames.
         annotator: finds what is kept.
+        wanted: conditions of the frames that are prepared; None prepares all.
     """
 
-    def __init__(self, source: Source, annotator: Annotator) -> None:
+    def __init__(self, source: Source, annotator: Annotator, wanted: Collection[str] | None = None) -> None:
         self.source = source
         self.annotator = annotator
+        self.wanted = set(source.conditions if wanted is None else wanted)
         self.card, self.tokens, self.conditions = source.card, source.tokens, source.conditions
 
     @cached_property
@@ -99,7 +101,8 @@ class Annotated:
         """Make what the source makes, and then what is not kept yet, several frames at once."""
         if isinstance(self.source, Preparable):
             self.source.prepare(workers, progress)
-        missing = [index for index, token in enumerate(self.tokens) if not self.path(token).is_file()]
+        frames = enumerate(zip(self.tokens, self.conditions, strict=True))
+        missing = [index for index, (token, held) in frames if held in self.wanted and not self.path(token).is_file()]
         if missing:
             _make(self, missing, 1 if self.annotator.alone else workers, progress)
 

@@ -97,14 +97,19 @@ class LidarData(LightningDataModule):
             found["weak_labels"] = "label_folder" if self.weak_labels is None else "weak_labels"
         return found
 
-    def training(self) -> Source:
-        """Open the training split as raw frames, with what was asked to be found in their images."""
+    def training(self, conditions: Literal["clear", "all"] = "all") -> Source:
+        """Open the training split as raw frames, with what was asked to be found in their images.
+
+        Args:
+            conditions: of the frames in which it is found beforehand, if the source is prepared.
+        """
+        wanted = self.card.clear if conditions == "clear" else None
         source = self.source()
         if self.label_folder is not None:
             source = WithLabelFiles(source, Path(self.label_folder).expanduser())
         for annotator in (self.weak_labels, self.superpixels):
             if annotator is not None:
-                source = Annotated(source, annotator)
+                source = Annotated(source, annotator, wanted)
         return source
 
     def stream(self, conditions: Literal["clear", "all"], balance: Literal["none", "half"], seed: int) -> Stream:
@@ -133,10 +138,15 @@ class LidarData(LightningDataModule):
         shown = sum(conditions == "all" or name in self.card.clear for name in self.source().conditions)
         return max(1, -(-shown // self.batch_size))
 
-    def prepare(self, progress: bool) -> None:
-        """Make once what the splits of this run need, such as the scenes of the synthetic town."""
+    def prepare(self, progress: bool, conditions: Literal["clear", "all"] = "all") -> None:
+        """Make once what the splits of this run need: scenes of the synthetic town, superpixels, weak labels.
+
+        Args:
+            progress: show bars.
+            conditions: of the frames that train.
+        """
         judged = dict.fromkeys(s for s in (self.probe, self.test) if s)
-        for source in (self.training(), *(self.source(split) for split in judged if split != self.split)):
+        for source in (self.training(conditions), *(self.source(split) for split in judged if split != self.split)):
             if isinstance(source, Preparable):
                 source.prepare(workers=os.cpu_count() or 1, progress=progress)
 

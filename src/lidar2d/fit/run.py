@@ -53,7 +53,8 @@ def fit(
     folder = RunFolder(run)
     console = Console(stderr=True, quiet=not trainer.progress)
     if runs.is_first_process():
-        data.prepare(progress=trainer.progress)
+        only_clear = all(stage.conditions == "clear" for stage in method.stages().values())
+        data.prepare(trainer.progress, "clear" if only_clear else "all")
         if not folder.start.exists():
             _tell_encoders(method, data, folder, console)
     if folder.start.exists():  # of a resumed run, whose encoders were built at random
