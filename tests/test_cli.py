@@ -264,7 +264,7 @@ def test_a_missing_argument_is_named(tmp_path: Path):
 
 def test_what_a_constructor_refuses_reaches_the_user(toy: Path):
     assert refused(toy, "--method.preserve", "-1") == "--method.preserve is -1.0; it must be at least 0"
-    assert refused(toy, "--method.points.span", "[10,-30]").startswith("--method.points.span is (10.0, -30.0); ")
+    assert refused(toy, "--method.points.span", "[10,-30]").startswith("--method.points.span is [10.0, -30.0]; ")
 
 
 # words
