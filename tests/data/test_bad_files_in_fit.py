@@ -8,6 +8,7 @@ import torch
 
 from lidar2d import cli
 from lidar2d.data.augment import Augment
+from lidar2d.data.card import load_card
 from lidar2d.data.module import TrainingFrames
 from lidar2d.errors import DataError
 from lidar2d.frame import Frame
@@ -103,7 +104,7 @@ def test_check_lists_every_bad_file_once(kitti_tree, capsys):
 class Careless:
     """Somebody's own reader, which lets NaN through."""
 
-    tokens = ("tidy", "careless")
+    card, tokens = load_card("kitti"), ("tidy", "careless")
 
     def __getitem__(self, index):
         points = torch.zeros(10, 4)

@@ -194,7 +194,7 @@ def test_several_levels_are_each_level_alone_side_by_side(name, levels, options)
     ("level", "answer"),
     [
         (12, r"level is 12; vit_tiny_patch16_224 has levels 0 to 11"),
-        ((0, 12), r"level is \(0, 12\); vit_tiny_patch16_224 has levels 0 to 11"),
+        ((0, 12), r"level is \[0, 12\]; vit_tiny_patch16_224 has levels 0 to 11"),
         ((), "has levels 0 to 11"),
         ((-1, 11), "give each level once"),
     ],
@@ -229,9 +229,9 @@ def test_recipes_and_flags_name_levels_and_what_is_tuned(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "answer"),
     [
-        ("--method.images.level x", "--method.images.level: expected a whole number or a tuple"),
+        ("--method.images.level x", "--method.images.level: expected a whole number or a list"),
         ("--method.images.level [1,x]", "--method.images.level"),
-        ("--method.images.level [2,20]", "--method.images.level is (2, 20); vit_tiny_patch16_224 has levels 0 to 11"),
+        ("--method.images.level [2,20]", "--method.images.level is [2, 20]; vit_tiny_patch16_224 has levels 0 to 11"),
         ("--method.images.level null", "--method.images.level: null is not one of its values"),
         ("--method.images.tune_last 9 --method.images.level 1", "--method.images.tune_last is 9; vit_tiny_patch16_224"),
         ("--method.images.tune_last 2 --method.images.frozen true", "--method.images.frozen is True; set it to false"),
