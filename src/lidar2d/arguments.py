@@ -5,14 +5,15 @@ from __future__ import annotations
 import inspect
 from argparse import ArgumentError
 from collections.abc import Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from lidar2d import recipe
-from lidar2d.complaints import NO_NULL, explain, nearest_setting
+from lidar2d.complaints import GROUP, NO_NULL, explain, nearest_setting
 from lidar2d.docstrings import load
 from lidar2d.errors import SettingError, UsageError
 
@@ -81,6 +82,7 @@ def parse(parser: ArgumentParser, argv: Sequence[str]) -> Namespace:
     else:
         for name in nulls:
             _set_null(parser, settings, name)
+        _check_groups(settings, "")
         return settings
     raise UsageError(explain(complaint, rest, lambda words: _attempt(parser, words)))
 
@@ -100,6 +102,19 @@ def _take_nulls(argv: Sequence[str]) -> tuple[list[str], list[str]]:
             nulls = [null for null in nulls if null != setting]  # the last value counts
             rest.append(words.pop(0))
     return nulls, rest
+
+
+def _check_groups(settings: Namespace, prefix: str) -> None:
+    """Refuse a value where a group of settings is needed: the parser takes anything there, and fails when it builds."""
+    for key, value in vars(settings).items():
+        if not isinstance(value, Namespace):
+            continue
+        if "class_path" in value and "init_args" in value:
+            hints = get_type_hints(load(value.class_path).__init__)  # type: ignore[misc]
+            for name, given in vars(value.init_args).items():
+                if is_dataclass(hints.get(name)) and not isinstance(given, Namespace):
+                    raise UsageError(f"--{prefix}{key}.{name}: {GROUP.format(name=f'{prefix}{key}.{name}')}")
+            _check_groups(value.init_args, f"{prefix}{key}.")
 
 
 def _set_null(parser: ArgumentParser, settings: Namespace, name: str) -> None:
@@ -180,8 +195,10 @@ def forget_other_classes(settings: Namespace, chosen: Path, argv: Sequence[str])
     parts = (recipe.read(chosen).get("method") or {}).get("init_args") or {}
     for part, before in parts.items():
         flag, node = f"method.{part}", settings.method.init_args.get(part)
-        if flag not in given or not isinstance(before, dict) or before.get("class_path") == node.class_path:
+        if flag not in given or not isinstance(before, dict) or not isinstance(node, Namespace):
             continue
+        if before.get("class_path") in (None, node.get("class_path")):
+            continue  # a group of settings, or the same class
         defaults = inspect.signature(load(node.class_path)).parameters
         for name in before.get("init_args") or {}:
             if name in node.init_args and not any(word.startswith(f"{flag}.{name}") for word in given):

@@ -20,6 +20,7 @@ from lidar2d.errors import nearest
 Attempt = Callable[[Sequence[str]], dict[str, Any] | str]
 _NAMES = {"int": "a whole number", "float": "a number", "str": "a word", "bool": "true or false", "NoneType": "null"}
 NO_NULL = "null is not one of its values"
+GROUP = "it is no value but a group of settings: --{name}.NAME VALUE"
 _UNKNOWN = re.compile(r"is not accepted|does not accept option|unrecognized arguments|^no setting ")
 
 
@@ -97,6 +98,8 @@ def _judge(complaint: str, settings: list[Setting], attempt: Attempt) -> str:
     given = re.escape(culprit.value)
     if re.search(rf"given class_path '{given}'|dot import path string: {given}|Import path {given} ", said):
         return f"{culprit.where}: {_wrong_class(culprit, said)}"
+    if re.search(r"Unable to load config|Subtypes: \[<class", said):
+        return f"{culprit.where}: {GROUP.format(name=culprit.name)}"
     kinds = dict.fromkeys(re.findall(r"Expected an? (.+?)(?:\. Got value.*)?$", said, re.MULTILINE))
     named = [_name(kind) for kind in kinds if "NoneType" not in kind]
     if named:
@@ -159,7 +162,7 @@ def _wrong_class(culprit: Setting, said: str) -> str:
     if "." not in value:
         known = listing.choices(name.rpartition(".")[2])
         if not known:
-            return f"'{value}' is no value of it; it has settings: --{name}.NAME VALUE"
+            return GROUP.format(name=name)
         return f"no class '{value}'; {nearest(value, known)} or one of your own, by its dotted path"
     return f"no class {value}; " + ("no such module" if "No module" in said else "its module has none of that name")
 

@@ -63,9 +63,10 @@ class Stage:
             UsageError: unless exactly one of steps and epochs is given.
         """
         if (self.steps is None) == (self.epochs is None):
+            given = "neither" if self.steps is None else f"steps {self.steps} and epochs {self.epochs}"
             raise UsageError(
-                f"a stage needs either steps or epochs; given steps {self.steps} and epochs {self.epochs}\n"
-                "of two that the recipe and a flag give, set the recipe's to null, as in --method.pretrain.steps null"
+                f"a stage needs either steps or epochs; given {given}\n"
+                "give one, and where the recipe has the other set that to null: --method.STAGE.steps null"
             )
         total = self.steps if self.epochs is None else self.epochs * steps_per_epoch
         assert total is not None  # narrowed by the check above
