@@ -123,7 +123,7 @@ def _run(told: words.FitWords, parser: ArgumentParser, settings: Namespace, cont
     from lidar2d.fit import fit, rehearse
     from lidar2d.fit.folder import RunFolder
 
-    within(0, 2**63 - 1, seed=settings.seed)
+    within(0, 2**32 - 1, **{"--seed": settings.seed})
     torch.manual_seed(settings.seed)  # the networks' first weights
     if told.resume and told.run is not None and RunFolder(told.run).start.is_file():
         arguments.forget_weights(settings)  # `content` keeps them
@@ -177,6 +177,7 @@ def _prepare(argv: list[str]) -> int:
     import torch
 
     from lidar2d import arguments
+    from lidar2d.data.cache import cache_folder
     from lidar2d.data.module import LidarData
 
     parser, settings = _settings(told)
@@ -184,6 +185,7 @@ def _prepare(argv: list[str]) -> int:
     data = arguments.build_data(parser, settings, LidarData)
     try:
         data.prepare(True, arguments.conditions(parser, settings))
+        _say(f"all that this run needs beside its data set is in {cache_folder()}")
     except KeyboardInterrupt:
         print("lidar2d: interrupted; what was made is kept, and the same command goes on", file=sys.stderr)
         return INTERRUPTED

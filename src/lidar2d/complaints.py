@@ -145,13 +145,15 @@ def nearest_setting(name: str, known: Iterable[str], dashes: str) -> str:
     names = sorted(known)
     group, _, last = name.rpartition(".")
     siblings = {other.rpartition(".")[2]: other for other in names if other.rpartition(".")[0] == group}
-    if match := get_close_matches(last, siblings, n=1, cutoff=0.5):
+    if match := get_close_matches(last, siblings, n=1):
         return f"did you mean {dashes}{siblings[match[0]]}?"
     namesakes = [other for other in names if other.rpartition(".")[2] == last]
-    if match := get_close_matches(name, namesakes, n=1, cutoff=0.0) or get_close_matches(name, names, n=1):
+    if match := get_close_matches(name, namesakes, n=1, cutoff=0.0):
         return f"did you mean {dashes}{match[0]}?"
     if siblings:
         return f"{group or 'known'} has: {', '.join(sorted(siblings))}"
+    if match := get_close_matches(name, names, n=1):
+        return f"did you mean {dashes}{match[0]}?"
     return "`lidar2d fit --method NAME --help` lists them all"
 
 
@@ -170,7 +172,8 @@ def _wrong_class(culprit: Setting, said: str) -> str:
 def _name(kind: str) -> str:
     plain = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", kind).strip()
     if plain.startswith(("tuple", "list")):
-        return "a list such as [1,2]"
+        count = re.search(r"with (\d+) elements", plain)
+        return f"{count[1]} values, as a list" if count else "a list such as [1,2]"
     return _NAMES.get(plain, plain)
 
 

@@ -37,7 +37,7 @@ def within(low: float, high: float = math.inf, /, **settings: float | Iterable[f
     for name, given in settings.items():
         numbers = () if given is None else given if isinstance(given, Iterable) else (given,)
         if not all(low <= number <= high and math.isfinite(number) for number in numbers):
-            reach = f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
+            reach = f"at least {low:.12g}" if high == math.inf else f"from {low:.12g} to {high:.12g}"
             raise SettingError(name, given, f"it must be {reach}")
 
 

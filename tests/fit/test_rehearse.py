@@ -10,6 +10,7 @@ from lidar2d.data.regions import Superpixels
 from lidar2d.errors import UsageError
 from lidar2d.fit import TrainerOptions, rehearse
 from lidar2d.methods.base import Stage
+from lidar2d.methods.clusters import ClusterLabels
 from lidar2d.methods.hvdistill import HVDistill
 from lidar2d.methods.olivine import Olivine
 from lidar2d.methods.ppkt import PPKT
@@ -50,7 +51,7 @@ def test_what_a_method_wants_of_pixels_must_be_given(refused):
         assert "no superpixels; give --data.superpixels.kind slic" in refused(method)
         assert refused(method, superpixels=Superpixels(segments=4)) == ""
     assert "no weak labels; give --data.weak_labels" in refused(Olivine(*encoders(), STAGE))
-    assert refused(Olivine(*encoders(), STAGE), weak_labels=ModelLabels("never-opened")) == ""
+    assert refused(Olivine(*encoders(), STAGE), weak_labels=ClusterLabels(SmallConv(width=8, channels=8))) == ""
     assert refused(Olivine(*encoders(), STAGE, labels="clusters")) == ""
 
 
@@ -63,9 +64,17 @@ def test_labels_of_pixels_are_looked_for_in_the_frames(refused):
 def test_what_a_method_has_no_use_for_is_refused(refused):
     assert "--data.superpixels is given, but PPKT" in refused(PPKT(*encoders(), STAGE), superpixels=Superpixels())
     clustered = Olivine(*encoders(), STAGE, labels="clusters")
-    assert "--data.weak_labels is given, but Olivine" in refused(clustered, weak_labels=ModelLabels("never-opened"))
+    assert "--data.weak_labels is given, but Olivine" in refused(
+        clustered, weak_labels=ClusterLabels(SmallConv(width=8, channels=8))
+    )
     assert "--data.label_folder is given" in refused(clustered, label_folder="nowhere")
 
 
 def test_a_folder_of_labels_is_looked_into(refused, tmp_path):
     assert "no image files" in refused(Olivine(*encoders(), STAGE), label_folder=str(tmp_path))
+
+
+def test_a_model_that_is_not_there_is_told(refused, tmp_path):
+    pytest.importorskip("transformers")
+    labels = ModelLabels(str(tmp_path / "nowhere"))
+    assert "no segmentation model" in refused(Olivine(*encoders(), STAGE), weak_labels=labels)

@@ -30,6 +30,8 @@ def test_hvdistills_bins_by_hand():
         (DepthBins, {"width": 0.0}),
         (DepthBins, {"nearest": 100.0}),
         (DepthBins, {"farthest": math.inf}),
+        (DepthBins, {"width": 0.01}),
+        (Ground, {"cell": 0.01, "extent": 1000.0}),
         (Ground, {"cell": 0.0}),
         (Ground, {"extent": -1.0}),
         (Ground, {"high": -6.0}),

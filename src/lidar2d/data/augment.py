@@ -63,7 +63,7 @@ class Augment:
             if bounds is not None and not 0 < bounds[0] <= bounds[1]:
                 raise SettingError(name, bounds, "it needs [low, high] with 0 < low <= high")
         within(0, 1, crop=self.crop, flip_image=self.flip_image)
-        within(1, crop_size=self.crop_size)
+        within(8, 8192, crop_size=self.crop_size)
         if self.crop_size is not None and self.crop is None:
             raise SettingError("crop_size", self.crop_size, "without a crop it has no meaning; set crop or image_size")
         within(0.01, 100, scale=self.scale, crop_ratio=self.crop_ratio)

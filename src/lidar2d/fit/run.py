@@ -133,8 +133,10 @@ def _check_annotations(method: Method, data: LidarData) -> None:
             )
     for name in sorted(wanted.difference(found)):
         collate([data.source()[0]]).need(name)
-    if "label_folder" in found.values():
-        data.training()[0]  # so that its files are found
+    if data.weak_labels is not None:
+        data.weak_labels.key()  # so that a model that is not there is told
+    if data.label_folder is not None:
+        data.training()[0]  # so that a file that is not there is told
 
 
 def _run_stage(

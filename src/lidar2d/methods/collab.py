@@ -74,8 +74,9 @@ class Collab(Method):
         pairing: Pairing = PAIRING,
     ) -> None:
         super().__init__(points, images)
-        within(0, codes=codes, preserve=preserve)
         within(1, survey=survey, matches=matches)
+        within(0, preserve=preserve)
+        within(0, survey * KEPT, codes=codes)
         within(0, 1, whiten=whiten, balance=balance, distorted=distorted, blend=blend)
         within(0, 10, strength=strength)
         if codes == 1:

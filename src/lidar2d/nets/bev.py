@@ -18,6 +18,8 @@ from lidar2d.geometry import unproject
 from lidar2d.nets.norm import BatchNorm
 from lidar2d.nets.sparse import Kernel, SparseTensor, StridedConv, voxelise
 
+_MOST_CELLS, _MOST_BINS = 4096, 1024  # far beyond what any published recipe has
+
 
 @dataclass(frozen=True)
 class Ground:
@@ -42,6 +44,8 @@ class Ground:
         within(-1000, 1000, low=self.low, high=self.high)
         if self.high <= self.low:
             raise SettingError("high", self.high, f"it must lie above low, {self.low:g}")
+        if self.across > _MOST_CELLS:
+            raise SettingError("cell", self.cell, f"{self.across} cells across are too many; the most is {_MOST_CELLS}")
 
     @property
     def across(self) -> int:
@@ -74,10 +78,9 @@ class DepthBins:
         """Refuse values that have no meaning."""
         within(0, 1000, nearest=self.nearest, farthest=self.farthest)
         within(0.01, 100, width=self.width)
-        if self.count < 2:
-            raise SettingError(
-                "farthest", self.farthest, f"it must lie two bins or more beyond nearest, {self.nearest:g}"
-            )
+        if not 2 <= self.count <= _MOST_BINS:
+            needs = f"from nearest to it there are {self.count} bins; there must be 2 to {_MOST_BINS}"
+            raise SettingError("farthest", self.farthest, needs)
 
     @property
     def count(self) -> int:
