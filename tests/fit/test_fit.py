@@ -109,6 +109,9 @@ def test_what_is_not_judged_is_told(command_line):
     card.write_text(card.read_text().replace("probe: probe\n", 'probe: ""\n'))
     said = command_line.fit("ppkt", "one", "--method.pretrain.steps", "1")
     assert "not judged: tiny names no labelled splits" in said
+    assert "no point was visible" not in said
+    far = command_line.fit("ppkt", "far", "--method.pretrain.steps", "2", "--method.pairing.min_depth", "1000")
+    assert "stage pretrain: no point was visible in an image" in far
 
 
 def test_others_may_read_what_a_run_leaves(command_line):

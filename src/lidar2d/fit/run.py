@@ -189,6 +189,8 @@ def _run_stage(
                     raise KeyboardInterrupt from None  # what Lightning was told, before it decided to exit
                 raise
     method.finish()
+    if 0 < total <= method.blind:
+        console.print(f"stage {name}: no point was visible in an image; `lidar2d view` shows what the networks see")
     if data.skipped:
         console.print(f"skipped {data.skipped} frames with bad files; `lidar2d check` names them")
     fell = {"steps": total, "losses": history.first_and_last()}

@@ -134,7 +134,7 @@ class Method(LightningModule, ABC):
         self.stage = ""
         self._steps = (0, 1)  # of the stage in all, and of one epoch
         self._paired: Tensor | None = None  # pairs of the current step, over all processes
-        self._blind = 0  # steps without a pair since the last one that had some
+        self.blind = 0  # steps without a pair since the last one that had some
 
     @abstractmethod
     def stages(self) -> dict[str, Stage]:
@@ -213,8 +213,8 @@ class Method(LightningModule, ABC):
         return total
 
     def _watch_pairs(self, count: int, batch: Batch) -> None:
-        self._blind = 0 if count else self._blind + 1
-        if self._blind == _BLIND:
+        self.blind = 0 if count else self.blind + 1
+        if self.blind == _BLIND:
             raise DataError(
                 f"no point was visible in an image for {_BLIND} steps, lastly of {', '.join(batch.tokens)}; the "
                 "calibration or the clouds are wrong\n`lidar2d view` shows what the networks see"
