@@ -98,7 +98,7 @@ def _judge(complaint: str, settings: list[Setting], attempt: Attempt) -> str:
     given = re.escape(culprit.value)
     if re.search(rf"given class_path '{given}'|dot import path string: {given}|Import path {given} ", said):
         return f"{culprit.where}: {_wrong_class(culprit, said)}"
-    if re.search(r"Unable to load config|Subtypes: \[<class", said):
+    if re.search(r"Unable to load config|Subtypes: \[<class '\w+\.", said):
         return f"{culprit.where}: {GROUP.format(name=culprit.name)}"
     kinds = dict.fromkeys(re.findall(r"Expected an? (.+?)(?:\. Got value.*)?$", said, re.MULTILINE))
     named = [_name(kind) for kind in kinds if "NoneType" not in kind]
