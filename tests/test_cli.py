@@ -211,6 +211,7 @@ def test_the_resolved_recipe_gives_the_same_settings_again(toy: Path, tmp_path: 
         ("--method.points.weights null --method.mode cosin", "--method.mode: no 'cosin'; did you mean 'cosine'?"),
         ("--method.points Nt", "no class 'Nt'; known: MinkUNet, MinkUNet34C, RangeView"),
         ("--method.points MinkUnet34", "did you mean 'MinkUNet34C'? or one of your own, by its dotted path"),
+        ("--method Nt", "--method: no class 'Nt'; give its dotted path"),
         ("--method.tail slow", "--method.tail: it is no value but a group of settings: --method.tail.NAME VALUE"),
         ("--method.tail [1]", "--method.tail: it is no value but a group of settings: --method.tail.NAME VALUE"),
         ("--method.anchor null", "--method.anchor: it is no value but a group of settings: --method.anchor.NAME VALUE"),

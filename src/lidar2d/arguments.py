@@ -107,14 +107,14 @@ def _take_nulls(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 def _check_groups(settings: Namespace, prefix: str) -> None:
     """Refuse a value where a group of settings is needed: the parser takes anything there, and fails when it builds."""
     for key, value in vars(settings).items():
-        if not isinstance(value, Namespace):
+        if not isinstance(value, Namespace) or "init_args" not in value:
             continue
-        if "class_path" in value and "init_args" in value:
-            hints = get_type_hints(load(value.class_path).__init__)  # type: ignore[misc]
-            for name, given in vars(value.init_args).items():
-                if is_dataclass(hints.get(name)) and not isinstance(given, Namespace):
-                    raise UsageError(f"--{prefix}{key}.{name}: {GROUP.format(name=f'{prefix}{key}.{name}')}")
-            _check_groups(value.init_args, f"{prefix}{key}.")
+        hints = get_type_hints(load(value.class_path).__init__)  # type: ignore[misc]
+        for part, given in vars(value.init_args).items():
+            if is_dataclass(hints.get(part)) and not isinstance(given, Namespace):
+                name = f"{prefix}{key}.{part}"
+                raise UsageError(f"--{name}: {GROUP.format(name=name)}")
+        _check_groups(value.init_args, f"{prefix}{key}.")
 
 
 def _set_null(parser: ArgumentParser, settings: Namespace, name: str) -> None:
@@ -163,11 +163,10 @@ def build_data(parser: ArgumentParser, settings: Namespace, data: type) -> Any:
     return build(alone, alone.parse_object({"data": resolved(parser, settings)["data"]})).data
 
 
-def conditions(parser: ArgumentParser, settings: Namespace) -> Literal["clear", "all"]:
+def conditions(parser: ArgumentParser, settings: Namespace) -> set[str]:
     """Return which frames the stages of the method see, of settings that nothing was built from."""
     parts = resolved(parser, settings)["method"].get("init_args", {}).values()
-    seen = {part["conditions"] for part in parts if isinstance(part, dict) and "conditions" in part}
-    return "clear" if seen == {"clear"} else "all"
+    return {part["conditions"] for part in parts if isinstance(part, dict) and "conditions" in part}
 
 
 def _in_full(error: UsageError, content: dict[str, Any]) -> UsageError:
@@ -195,10 +194,9 @@ def forget_other_classes(settings: Namespace, chosen: Path, argv: Sequence[str])
     parts = (recipe.read(chosen).get("method") or {}).get("init_args") or {}
     for part, before in parts.items():
         flag, node = f"method.{part}", settings.method.init_args.get(part)
-        if flag not in given or not isinstance(before, dict) or not isinstance(node, Namespace):
+        is_class = isinstance(before, dict) and isinstance(node, Namespace) and "class_path" in node
+        if flag not in given or not is_class or before.get("class_path") == node.class_path:
             continue
-        if before.get("class_path") in (None, node.get("class_path")):
-            continue  # a group of settings, or the same class
         defaults = inspect.signature(load(node.class_path)).parameters
         for name in before.get("init_args") or {}:
             if name in node.init_args and not any(word.startswith(f"{flag}.{name}") for word in given):

@@ -163,6 +163,8 @@ def _wrong_class(culprit: Setting, said: str) -> str:
         return f"{value} is no {base[1]}"
     if "." not in value:
         known = listing.choices(name.rpartition(".")[2])
+        if name == "method":
+            return f"no class '{value}'; give its dotted path"
         if not known:
             return GROUP.format(name=name)
         return f"no class '{value}'; {nearest(value, known)} or one of your own, by its dotted path"

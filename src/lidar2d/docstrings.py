@@ -59,8 +59,8 @@ def _choices(hint: object, meaning: str) -> str:
 
 def _line(name: str, value: object, meaning: str) -> str:
     shown = value if isinstance(value, str) else re.sub(r"(\.\d{4})\d+", r"\1", json.dumps(value))
-    plain = meaning.replace("``", "").replace("None", "null")
-    return f"  --{name:<32} {shown:<16} {plain}".rstrip()
+    said = meaning.replace("``", "").replace("None", "null")
+    return f"  --{name:<32} {shown:<16} {said}".rstrip()
 
 
 def load(path: str) -> type:
@@ -70,6 +70,11 @@ def load(path: str) -> type:
     return found
 
 
+def plain(text: str) -> str:
+    """Return a line of a docstring without its roles: the last name of each alone."""
+    return _ROLE.sub(r"\1", text)
+
+
 def arguments_of(owner: type) -> dict[str, str]:
     """Return what the docstrings of a class and of its bases say of each argument."""
     found: dict[str, str] = {}
@@ -77,5 +82,5 @@ def arguments_of(owner: type) -> dict[str, str]:
         section = re.search(r"^Args:\n((?: +.*\n?|\n)*)", inspect.cleandoc(base.__doc__ or ""), re.MULTILINE)
         if section is not None:
             for name, text in re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", section[1], re.MULTILINE):
-                found[name] = _ROLE.sub(r"\1", " ".join(text.split()).rstrip("."))
+                found[name] = plain(" ".join(text.split()).rstrip("."))
     return found

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lidar2d import recipe
+from lidar2d.docstrings import plain
 from lidar2d.errors import UsageError, nearest
 
 KINDS = {"methods": "methods", "datasets": "datasets", "suites": "benchmarks"}  # word -> folder
@@ -38,7 +39,7 @@ def choices(*settings: str) -> dict[str, Choice]:
                 bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
                 for base in set(bases).intersection(of):
                     of[node.name] = of[base]
-                    line = re.sub(r":class:`(\w+)`", r"\1", (ast.get_docstring(node) or "").partition("\n")[0])
+                    line = plain((ast.get_docstring(node) or "").partition("\n")[0])
                     path = f"lidar2d.{file.parent.name}.{file.stem}.{node.name}"
                     found[node.name] = Choice(path, of[base], line)
     wanted = {name: choice for name, choice in found.items() if choice.setting in settings}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -138,15 +138,16 @@ class LidarData(LightningDataModule):
         shown = sum(conditions == "all" or name in self.card.clear for name in self.source().conditions)
         return max(1, -(-shown // self.batch_size))
 
-    def prepare(self, progress: bool, conditions: Literal["clear", "all"] = "all") -> None:
+    def prepare(self, progress: bool, conditions: Collection[str] = ("all",)) -> None:
         """Make once what the splits of this run need: scenes of the synthetic town, superpixels, weak labels.
 
         Args:
             progress: show bars.
-            conditions: of the frames that train.
+            conditions: ``clear`` or ``all``, of each stage that trains.
         """
+        training = self.training("clear" if set(conditions) == {"clear"} else "all")
         judged = dict.fromkeys(s for s in (self.probe, self.test) if s)
-        for source in (self.training(conditions), *(self.source(split) for split in judged if split != self.split)):
+        for source in (training, *(self.source(split) for split in judged if split != self.split)):
             if isinstance(source, Preparable):
                 source.prepare(workers=os.cpu_count() or 1, progress=progress)
 

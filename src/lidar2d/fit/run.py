@@ -53,8 +53,7 @@ def fit(
     folder = RunFolder(run)
     console = Console(stderr=True, quiet=not trainer.progress)
     if runs.is_first_process():
-        only_clear = all(stage.conditions == "clear" for stage in method.stages().values())
-        data.prepare(trainer.progress, "clear" if only_clear else "all")
+        data.prepare(trainer.progress, {stage.conditions for stage in method.stages().values()})
         if not folder.start.exists():
             _tell_encoders(method, data, folder, console)
     if folder.start.exists():  # of a resumed run, whose encoders were built at random

@@ -65,8 +65,8 @@ class Olivine(ImageToPoint):
         legacy: bool = False,
     ) -> None:
         super().__init__(points, images, pretrain, dim, temperature, matches, pairing, align_corners)
-        within(2, survey * KEPT if labels == "clusters" else math.inf, classes=classes)
         within(1, survey=survey)
+        within(2, survey * KEPT if labels == "clusters" else math.inf, classes=classes)
         within(0, 1, rate=rate)
         within(0, settle=settle, contrast_weight=contrast_weight, weak_weight=weak_weight, draw_weight=draw_weight)
         self.settle, self.survey = settle, survey
