@@ -4,6 +4,7 @@ import pytest
 import torch
 from plain import make_frame
 
+from lidar2d.errors import SettingError
 from lidar2d.frame import collate
 from lidar2d.losses.selfdistill import agreement, sinkhorn
 from lidar2d.methods.base import Stage
@@ -79,3 +80,8 @@ def test_the_average_follows_the_student_and_is_kept(method, batch):
     kept = method.average.conv.weight.clone()
     method.finish()
     assert torch.equal(method.images.conv.weight, kept)
+
+
+def test_an_average_that_never_moves_is_refused(encoders):
+    with pytest.raises(SettingError, match="momentum is 1"):
+        SelfDistill(*encoders, Stage(steps=1), momentum=1.0)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lidar2d.data.augment import crop_resize, flip_image, flip_points, rotate, scale
+from lidar2d.data.augment import crop_resize, flip_image, mirroring, move_points, rotation, scaling
 from lidar2d.errors import SettingError
 from lidar2d.frame import Batch, Frame, collate
 from lidar2d.geometry import project
@@ -113,7 +113,7 @@ def test_cells_by_hand():
 
 def augmented(frame: Frame) -> Frame:
     rng = np.random.default_rng(3)
-    frame = flip_points(scale(rotate(frame, rng), rng, 0.9, 1.1), rng)
+    frame = move_points(frame, rotation(rng) @ scaling(rng, 0.9, 1.1) @ mirroring(rng))
     frame = crop_resize(frame, rng, (32, 64), (0.5, 0.9), (1.2, 1.8))
     return flip_image(frame, rng, 1.0)
 

@@ -43,7 +43,7 @@ class Fused(SelfTaught):
         pairing: Pairing = PAIRING,
     ) -> None:
         super().__init__(points, images, tune, distance)
-        within(1e-3, voxel_size=voxel_size)
+        within(1e-3, 100, voxel_size=voxel_size)
         within(1, matches=matches)
         self.voxel_size = voxel_size
         self.matches = matches

@@ -27,6 +27,7 @@ from lidar2d.processes import mean_over_processes
 _STUDENT_TEMPERATURE = 0.1  # DINOv2
 _HIDDEN_SHARE = (0.1, 0.5)  # of a crop's cells, in every second crop; DINOv2
 _GREY = 0.5
+_SLOWEST = 1 - 1e-6  # an average that never moves would be the network as it was
 
 
 class SelfDistill(Method):
@@ -70,7 +71,7 @@ class SelfDistill(Method):
         within(2 * images.stride, crop=crop)
         within(0, small=small, cell_weight=cell_weight, spread_weight=spread_weight)
         within(1e-3, temperature=temperature)
-        within(0, 1, momentum=momentum)
+        within(0, _SLOWEST, momentum=momentum)
         self.tune = tune
         self.crop, self.small = crop, small
         self.temperature, self.momentum = temperature, momentum
