@@ -152,23 +152,6 @@ def build(parser: ArgumentParser, settings: Namespace) -> Namespace:
     return built
 
 
-def build_data(parser: ArgumentParser, settings: Namespace, data: type) -> Any:
-    """Build the datamodule that the settings of ``fit`` describe, and nothing else.
-
-    Raises:
-        UsageError: as its constructor raises it.
-    """
-    alone = new_parser(parser.prog)
-    alone.add_class_arguments(data, "data")
-    return build(alone, alone.parse_object({"data": resolved(parser, settings)["data"]})).data
-
-
-def conditions(parser: ArgumentParser, settings: Namespace) -> set[str]:
-    """Return which frames the stages of the method see, of settings that nothing was built from."""
-    parts = resolved(parser, settings)["method"].get("init_args", {}).values()
-    return {part["conditions"] for part in parts if isinstance(part, dict) and "conditions" in part}
-
-
 def _in_full(error: UsageError, content: dict[str, Any]) -> UsageError:
     """Name a refused setting as a flag: a constructor knows but the last part of it."""
     if not isinstance(error, SettingError):

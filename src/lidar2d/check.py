@@ -8,26 +8,28 @@ from rich.table import Table
 from rich.text import Text
 
 from lidar2d.data.card import Card, load_card
+from lidar2d.data.glance import glance
 from lidar2d.data.source import Problem, Source, open_source
 
 
-def check(card_name: str, root: str | None = None, split: str | None = None) -> int:
-    """Read every frame of a split, print its bad files and how many there are, and return that number.
+def check(card_name: str, root: str | None = None, split: str | None = None, quick: bool = False) -> int:
+    """Look at every file of a split, print the bad ones and how many there are, and return that number.
 
     Args:
         card_name: name of a data set, or path of a card.
         root: the folder that holds it.
         split: None is the card's training split.
+        quick: look at names, sizes and headers alone; else every file is read.
 
     Raises:
         UsageError: if the data set, the split or the folder does not exist.
     """
     card = load_card(card_name)
     split = split or card.train
-    return report(card, split, open_source(card, split, root), Console(), Console(stderr=True))
+    return report(card, split, open_source(card, split, root), Console(), Console(stderr=True), quick)
 
 
-def report(card: Card, split: str, source: Source, out: Console, progress: Console) -> int:
+def report(card: Card, split: str, source: Source, out: Console, progress: Console, quick: bool = False) -> int:
     """Print the bad files of an open split and return how many there are.
 
     Args:
@@ -36,19 +38,21 @@ def report(card: Card, split: str, source: Source, out: Console, progress: Conso
         source: the open split.
         out: where the table goes.
         progress: where the progress bar goes.
+        quick: look at names, sizes and headers alone.
     """
     found: list[tuple[str, Problem]] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     with Progress(*columns, console=progress) as bar:
         task = bar.add_task(f"{card.name} {split}", total=len(source))
-        for token, problems in source.check():
+        for token, problems in glance(source) if quick else source.check():
             found += [(token, problem) for problem in problems]
             bar.advance(task)
     for line in _lines(found) if not out.is_terminal else []:
         out.print(line, soft_wrap=True, markup=False, highlight=False)
     if found and out.is_terminal:
         out.print(_table(found))
-    verdict = "every file is there and readable" if not found else f"{_count(len(found), 'bad file')}"
+    well = "every file is there" if quick else "every file is there and readable"
+    verdict = _count(len(found), "bad file") if found else well
     out.print(f"{card.name} {split}: {_count(len(source), 'frame')}, {verdict}", soft_wrap=True, highlight=False)
     return len(found)
 

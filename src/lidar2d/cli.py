@@ -178,13 +178,13 @@ def _prepare(argv: list[str]) -> int:
 
     from lidar2d import arguments
     from lidar2d.data.cache import cache_folder
-    from lidar2d.data.module import LidarData
+    from lidar2d.fit import prepare
 
     parser, settings = _settings(told)
     torch.manual_seed(settings.seed)
-    data = arguments.build_data(parser, settings, LidarData)
+    built = arguments.build(parser, settings)
     try:
-        data.prepare(True, arguments.conditions(parser, settings))
+        prepare(built.method, built.data, built.trainer)
         _say(f"all that this run needs beside its data set is in {cache_folder()}")
     except KeyboardInterrupt:
         print("lidar2d: interrupted; what was made is kept, and the same command goes on", file=sys.stderr)
@@ -196,8 +196,10 @@ def _check(argv: list[str]) -> int:
     if "-h" in argv or "--help" in argv:
         _say(manual.CHECK)
         return 0
-    words.check_heads("check", argv, ("data", "split"))
-    _, rest = words.spell_data(argv)
+    words.check_heads("check", argv, ("data", "split", "quick", "deep"))
+    if "--quick" in argv and "--deep" in argv:
+        raise UsageError("--quick and --deep exclude each other; --deep is what is done without either")
+    _, rest = words.spell_data([word for word in argv if word not in ("--quick", "--deep")])
 
     from lidar2d import arguments
 
@@ -206,7 +208,7 @@ def _check(argv: list[str]) -> int:
 
     from lidar2d.check import check
 
-    return 1 if check(settings.data.card, settings.data.root, settings.split) else 0
+    return 1 if check(settings.data.card, settings.data.root, settings.split, "--quick" in argv) else 0
 
 
 def _view(argv: list[str]) -> int:

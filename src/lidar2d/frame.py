@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Literal, TypeVar
 
 import torch
@@ -49,10 +50,23 @@ class Boxes:
 
 
 @dataclass(frozen=True)
+class ImageFile:
+    """A file that an image is read from."""
+
+    path: Path
+    size: tuple[int, int]  # height and width of the file's own pixels
+    intrinsics: Tensor  # (3, 3) float64, of the file's own pixels
+
+
+@dataclass(frozen=True)
 class Frame:
     """One LiDAR sweep and the V cameras that saw it.
 
     A 2D-only data set has N = 0 and a LiDAR-only one V = 0: the same type, no special case.
+
+    Pixels of files are read last (:func:`lidar2d.data.pixels.read_pixels`): until then ``images`` has a shape and no
+    memory (PyTorch's meta device), K says what became of the pixels on the way, and labels, regions and depth may have
+    another resolution.
     """
 
     points: Tensor  # (N, 4) float32: x y z in metres, intensity 0..1; a fifth column is seconds before the key frame
@@ -65,6 +79,7 @@ class Frame:
     depth: Tensor | None = None  # (V, H, W) float32 metres along the optical axis, 0 = unknown
     regions: Tensor | None = None  # (V, H, W) int64 superpixel index, -1 = none
     weak_labels: Tensor | None = None  # (V, H, W) int64 pseudo-class, -1 = none
+    files: tuple[ImageFile, ...] = ()  # V of them, where images are files
     condition: str = ""  # "day", "night", "rain", ... as the card defines them
     token: str = ""  # unique in the data set; seeds every random choice about this frame
 
@@ -176,7 +191,8 @@ def collate(frames: Sequence[Frame], seeds: Sequence[int] | None = None, clear: 
     if not frames:
         raise ValueError("collate needs at least one frame")
     for frame in frames:
-        if bad := int((~frame.points.isfinite()).any(1).sum()):
+        if not frame.points.sum(dtype=torch.float64).isfinite():
+            bad = int((~frame.points.isfinite()).any(1).sum())
             raise DataError(
                 f"frame {frame.token}: {bad} of {len(frame.points)} points have NaN or infinite values; "
                 "its reader must leave such points out"
@@ -190,7 +206,8 @@ def collate(frames: Sequence[Frame], seeds: Sequence[int] | None = None, clear: 
     return Batch(
         points=torch.cat([f.points for f in frames]),
         point_frame=_owner([len(f.points) for f in frames]),
-        images=torch.cat([f.images for f in pictured]),
+        # nothing is copied where a process has one frame of a batch
+        images=pictured[0].images if len(pictured) == 1 else torch.cat([f.images for f in pictured]),
         view_frame=_owner([len(f.images) for f in frames]),
         intrinsics=torch.cat([f.intrinsics for f in frames]),
         cam_from_lidar=torch.cat([f.cam_from_lidar for f in frames]),

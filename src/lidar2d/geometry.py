@@ -41,6 +41,8 @@ class ZBuffer:
 
 def transform(matrix: Tensor, xyz: Tensor) -> Tensor:
     """Apply 4x4 matrices to points: (..., 4, 4) and (..., N, 3) give (..., N, 3)."""
+    if matrix.ndim == 2 and xyz.ndim == 2:  # one pass instead of two
+        return torch.addmm(matrix[:3, 3], xyz, matrix[:3, :3].T)
     return xyz @ matrix[..., :3, :3].mT + matrix[..., None, :3, 3]
 
 
@@ -58,13 +60,13 @@ def project(xyz: Tensor, intrinsics: Tensor, cam_from_lidar: Tensor) -> tuple[Te
     """Project points (N, 3) in the LiDAR frame into V cameras.
 
     Returns:
-        pixels (V, N, 2), which mean nothing at depth <= 0, and depths (V, N) in metres along the optical axis.
+        pixels (V, N, 2), which mean nothing at depth <= 0 and may be infinite there, and depths (V, N) in metres along
+        the optical axis.
     """
-    in_camera = transform(cam_from_lidar, xyz.to(cam_from_lidar.dtype).expand(len(cam_from_lidar), -1, -1))
-    depth = in_camera[..., 2]
-    homogeneous = in_camera @ intrinsics.mT
-    nonzero = torch.where(depth.abs() < 1e-9, torch.full_like(depth, 1e-9), depth)
-    return homogeneous[..., :2] / nonzero[..., None], depth
+    rows = (intrinsics @ cam_from_lidar[:, :3]).flatten(0, 1)  # one product for all cameras
+    homogeneous = torch.addmm(rows[:, 3:], rows[:, :3], xyz.to(rows.dtype).T).view(len(intrinsics), 3, len(xyz))
+    depth = homogeneous[:, 2]  # the last row of K is 0 0 1
+    return (homogeneous[:, :2] / homogeneous[:, 2:]).mT, depth
 
 
 def in_view(pixels: Tensor, depth: Tensor, height: int, width: int, min_depth: float = 1.0) -> Tensor:

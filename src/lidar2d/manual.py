@@ -49,10 +49,12 @@ the scenes of the synthetic town, superpixels, weak labels. What is there alread
   --data.label_folder DIR                          somebody's PNG files: nothing is made"""
 
 CHECK = """\
-lidar2d check --data NAME --data.root DIR [--split NAME]
+lidar2d check --data NAME --data.root DIR [--split NAME] [--quick | --deep]
 
-Reads every frame of a split and lists the files that are missing, unreadable or wrong.
-Exit status 1 if there are any."""
+Lists the files of a split that are missing, unreadable or wrong. Exit status 1 if there are any.
+
+  --deep     reads every file and holds it against the others; what is done without a flag
+  --quick    looks at names, sizes and headers alone: a full data set in minutes"""
 
 VIEW = """\
 lidar2d view [--data NAME] [--data.root DIR] [--index N] [--out FILE.png]

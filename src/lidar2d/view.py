@@ -319,7 +319,7 @@ def _caption(figure: Figure, card: Card, frame: Frame, paint: Paint) -> None:
             handles=marks,
             loc="lower left",
             bbox_to_anchor=(0.05 / wide, 0.08 / tall),
-            ncols=min(len(marks), 10),
+            ncols=max(1, min(len(marks), 10, int(wide / (0.3 + 0.055 * max(map(len, paint.legend)))))),
             frameon=False,
             labelcolor=INK,
             fontsize=8.5,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Callable
@@ -60,7 +61,7 @@ def kitti_calib_text(p2: np.ndarray, r0: np.ndarray, velo: np.ndarray) -> str:
 def kitti_tree(tmp_path: Path) -> KittiTree:
     """Three training frames with one box of 40 points, and 200 points that lie just outside of it."""
     rng = np.random.default_rng(7)
-    root = tmp_path / "kitti"
+    root = tmp_path / "kitti ö"
     for kind in ("velodyne", "image_2", "calib", "label_2"):
         (root / "training" / kind).mkdir(parents=True)
     (root / "ImageSets").mkdir()
@@ -158,8 +159,8 @@ def token(*parts: object) -> str:
 
 @pytest.fixture
 def nuscenes_tree(tmp_path: Path) -> NuScenesTree:
-    """Two scenes of 4 and 1 key frames on a moving car, 3 objects, camera sweeps between key frames, lidarseg."""
-    tree = NuScenesTree(tmp_path / "nuscenes")
+    """Two scenes of 4 and 1 key frames on a moving car, 3 objects, sweeps between key frames, lidarseg."""
+    tree = NuScenesTree(tmp_path / "nu scenes ü")
     rng = np.random.default_rng(3)
     names = ["animal", "human.pedestrian.adult", "vehicle.car", "vehicle.bus.rigid"]
     tree.tables = {name: [] for name in _TABLES}
@@ -173,7 +174,7 @@ def nuscenes_tree(tmp_path: Path) -> NuScenesTree:
     (tree.root / "maps").mkdir(parents=True)
     Image.new("L", (4, 4)).save(tree.root / "maps" / "m.png")
     _sensors(t, rng)
-    _drive(tree, "scene-0061", "Night, turn left. Rain", 4, rng)
+    _drive(tree, "scene-0061", "Parked cars, turn left", 4, rng)
     _drive(tree, "scene-0103", "Parked cars, train station", 1, rng)
     tree.write()
     return tree
@@ -236,6 +237,10 @@ def _drive(tree: NuScenesTree, scene: str, description: str, count: int, rng: np
     objects = _objects(tree, scene, sample_tokens, stamps, start, rng)
     for n, stamp in enumerate(stamps):
         _sweep(tree, scene, sample_tokens[n], stamp, start, objects[n], rng)
+    lidar = [r for r in t["sample_data"] if "LIDAR_TOP" in r["filename"] and r["sample_token"] in sample_tokens]
+    lidar.sort(key=lambda record: record["timestamp"])
+    for before, after in itertools.pairwise(lidar):
+        before["next"], after["prev"] = after["token"], before["token"]
 
 
 def _objects(
@@ -295,7 +300,7 @@ def _sweep(
     objects: list[np.ndarray],
     rng: np.random.Generator,
 ) -> None:
-    """Write the files and records of one key frame, and a camera sweep that no reader must take for one."""
+    """Write the files and records of one key frame, and a sweep before each that no reader must take for one."""
     t = tree.tables
     for number, channel in enumerate(("LIDAR_TOP", *CAMERAS)):
         for key in (True, False):
@@ -328,8 +333,8 @@ def _sweep(
             path.parent.mkdir(parents=True, exist_ok=True)
             if camera and key:
                 Image.fromarray(rng.integers(0, 255, (_HEIGHT, _WIDTH, 3), dtype=np.uint8)).save(path)
-            elif key:
-                _scan(tree, path, data, rotation, translation, objects, rng)
+            elif not camera:
+                _scan(tree, path, data if key else "", rotation, translation, objects, rng)
 
 
 def _scan(
@@ -349,6 +354,8 @@ def _scan(
     xyz = np.concatenate([hits, wall])
     rows = np.column_stack([xyz, rng.integers(0, 256, len(xyz)), rng.integers(0, 32, len(xyz))])
     rows.astype(np.float32).tofile(path)
+    if not data:  # sweeps between key frames have no labels
+        return
     labels = rng.integers(0, 32, len(xyz)).astype(np.uint8)
     name = f"lidarseg/v1.0-mini/{data}_lidarseg.bin"
     (tree.root / name).parent.mkdir(parents=True, exist_ok=True)

@@ -92,11 +92,15 @@ def mirrored(before: Frame, after: Frame, _seed: int) -> Callable[[int, float, f
     return lambda view, u, v: (W - u if flip[view] else u, v)
 
 
+def moved(draw: Callable[[Generator], torch.Tensor]) -> Callable[[Frame, Generator], Frame]:
+    return lambda frame, rng: augment.move_points(frame, draw(rng))
+
+
 AUGMENTATIONS: dict[str, tuple[Callable[[Frame, Generator], Frame], Carry]] = {
-    "rotate": (augment.rotate, stay),
-    "flip_points": (augment.flip_points, stay),
-    "scale": (lambda frame, rng: augment.scale(frame, rng, 0.7, 1.4), stay),
-    "translate": (lambda frame, rng: augment.translate(frame, rng, 2.0), stay),
+    "rotate": (moved(augment.rotation), stay),
+    "flip_points": (moved(augment.mirroring), stay),
+    "scale": (moved(lambda rng: augment.scaling(rng, 0.7, 1.4)), stay),
+    "translate": (moved(lambda rng: augment.shift(rng, 2.0)), stay),
     "drop_cuboid": (lambda frame, rng: augment.drop_cuboid(frame, rng, 0.9), stay),
     "resize": (lambda frame, _rng: augment.resize(frame, SIZE), resized),
     "crop_resize": (lambda frame, rng: augment.crop_resize(frame, rng, SIZE), cropped),
@@ -128,8 +132,8 @@ def test_augmenting_commutes_with_pairing(name: str, seed: int):
 
 
 EVERYTHING = Augment(
-    rotate=True,
-    flip_points=True,
+    rotate=180,
+    flip_points="each",
     scale=(0.9, 1.1),
     translate=0.5,
     drop_cuboid=True,
@@ -307,7 +311,7 @@ def test_rotation_reaches_every_direction_and_keeps_heights():
     frame, rng = make_frame(0), np.random.default_rng(0)
     angles = []
     for _ in range(200):
-        turned = augment.rotate(frame, rng)
+        turned = moved(augment.rotation)(frame, rng)
         torch.testing.assert_close(turned.points[:, 2:], frame.points[:, 2:], **EXACT)
         angles.append(float(torch.atan2(turned.points[0, 1], turned.points[0, 0])))
     assert np.histogram(angles, bins=8, range=(-np.pi, np.pi))[0].min() > 5
@@ -421,3 +425,69 @@ def test_moving_points_by_hand_is_the_same_matrix_for_corners():
         distance = torch.cdist(ours, theirs)
         assert distance.amin(1).max() < 1e-9
         assert distance.amin(0).max() < 1e-9
+
+
+# ---- which points are kept
+
+
+def test_of_each_cube_one_random_point_is_kept():
+    frame = make_frame(6, points=4000)
+    kept = [augment.thin(frame, np.random.default_rng(seed), 2.0) for seed in range(3)]
+    cubes = {tuple(cube) for cube in (frame.points[:, :3] / 2.0).floor().long().tolist()}
+    for after in kept:
+        own = [tuple(cube) for cube in (after.points[:, :3] / 2.0).floor().long().tolist()]
+        assert len(own) == len(set(own)) == len(cubes)
+        assert set(own) == cubes
+        names = after.points[:, 3].tolist()
+        assert names == sorted(names)
+    assert kept[0].points[:, 3].tolist() != kept[1].points[:, 3].tolist()
+
+
+def test_the_nearest_points_to_a_random_one_are_kept():
+    frame = make_frame(7, points=500)
+    after = augment.nearest(frame, np.random.default_rng(1), 40)
+    assert len(after.points) == 40
+    names = after.points[:, 3].long().tolist()
+    away = torch.cdist(frame.points[:, :3], frame.points[:, :3])
+    assert any(set(row.topk(40, largest=False).indices.tolist()) == set(names) for row in away)
+    assert augment.nearest(frame, np.random.default_rng(1), 500) is frame
+
+
+def test_visible_points_are_those_of_the_pairs():
+    frame = make_frame(8, points=2000)
+    after = Augment(visible=True)(frame, np.random.default_rng(0))
+    seen = sorted({name for name, _ in pairs_by_name(frame)})
+    assert after.points[:, 3].long().tolist() == seen
+    assert 0 < len(seen) < 2000
+
+
+def test_boxes_and_radii_keep_what_lies_within():
+    frame = make_frame(9, points=3000)
+    low, high = (-4.0, -6.0, -1.0), (8.0, 5.0, 1.0)
+    after = Augment(box=(*low, *high))(frame, np.random.default_rng(0))
+    inside = (frame.points[:, :3] > torch.tensor(low)) & (frame.points[:, :3] < torch.tensor(high))
+    assert torch.equal(after.points, frame.points[inside.all(1)])
+    near = Augment(radius=7.0)(frame, np.random.default_rng(0))
+    assert torch.equal(near.points, frame.points[frame.points[:, :2].norm(dim=1) <= 7])
+
+
+def test_turns_stay_within_their_angle_and_one_axis_is_mirrored_at_most():
+    rng = np.random.default_rng(0)
+    angles = [float(torch.atan2(m[1, 0], m[0, 0])) for m in (augment.rotation(rng, 22.5) for _ in range(300))]
+    assert np.radians(20) < max(angles) <= np.radians(22.5)
+    assert -np.radians(20) > min(angles) >= -np.radians(22.5)
+    signs = [tuple(augment.mirroring(rng, "one").diagonal()[:2].tolist()) for _ in range(600)]
+    assert {(-1.0, 1.0), (1.0, -1.0), (1.0, 1.0)} == set(signs)
+    assert min(signs.count(kind) for kind in set(signs)) > 150
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_labels_stay_with_their_points_through_a_whole_recipe(seed: int):
+    before = make_frame(seed)
+    names = before.points[:, 3].long()
+    recipe = Augment(thin=0.5, visible=True, nearest=800, rotate=180, scale=(0.9, 1.1), flip_points="one", radius=60.0)
+    after = recipe(replace(before, labels=names), np.random.default_rng(seed))
+    assert after.labels is not None
+    assert torch.equal(after.labels, after.points[:, 3].long())
+    assert len(after.points) <= 800

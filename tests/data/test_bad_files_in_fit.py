@@ -8,8 +8,8 @@ import torch
 
 from lidar2d import cli
 from lidar2d.data.augment import Augment
+from lidar2d.data.batches import TrainingFrames
 from lidar2d.data.card import load_card
-from lidar2d.data.module import TrainingFrames
 from lidar2d.errors import DataError
 from lidar2d.frame import Frame
 

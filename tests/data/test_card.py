@@ -45,6 +45,17 @@ def test_a_wrong_line_is_named(tmp_path: Path, key: str, value: object):
     assert key in str(error.value) or str(value) in str(error.value) or "1 colours" in str(error.value)
 
 
+def test_what_a_card_leaves_out_is_that_of_the_one_it_is_like(tmp_path: Path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nlike: synthetic\ntitle: Mine\n")
+    card, town = load_card(str(path)), load_card("synthetic")
+    assert (card.name, card.title) == ("mine", "Mine")
+    assert (card.classes, card.splits) == (town.classes, town.splits)
+    path.write_text("name: mine\nlike: sinthetic\n")
+    with pytest.raises(UsageError, match="did you mean 'synthetic'"):
+        load_card(str(path))
+
+
 @pytest.mark.parametrize("reader", ["Town", "lidar2d.data.nosuch.Town", "lidar2d.data.synthetic.town.Twon"])
 def test_a_reader_that_is_not_there_is_named(tmp_path: Path, reader: str):
     with pytest.raises(UsageError, match=f"no reader {reader}"):
@@ -52,5 +63,6 @@ def test_a_reader_that_is_not_there_is_named(tmp_path: Path, reader: str):
 
 
 def test_a_split_without_frames_is_refused(tmp_path: Path):
+    empty = load_card(mine(tmp_path, splits={"train": [0, 1], "none": [5, 5]}, val="", probe="", test=""))
     with pytest.raises(UsageError, match="split 'none' of synthetic is"):
-        open_source(load_card(mine(tmp_path, splits={"train": [0, 1], "none": [5, 5]}, probe="", test="")), "none")
+        open_source(empty, "none")

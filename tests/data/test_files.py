@@ -10,7 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from lidar2d.data.files import BadFileError, read_image
+from lidar2d.data.files import BadFileError
+from lidar2d.data.pixels import image_size, read_whole, read_window
+from lidar2d.frame import ImageFile
 
 WAVES = 12  # along the picture
 
@@ -23,6 +25,10 @@ def waves(path: Path, width: int, height: int, axis: int) -> None:
     Image.fromarray(np.repeat(picture[:, :, None], 3, axis=2).round().astype(np.uint8)).save(path, quality=95)
 
 
+def whole(path: Path) -> torch.Tensor:
+    return read_whole(ImageFile(path, image_size(path), torch.eye(3)))
+
+
 @pytest.mark.parametrize("ending", ["jpg", "png"])
 @pytest.mark.parametrize(("width", "height"), [(1600, 900), (1601, 899), (1603, 907), (640, 480), (300, 150)])
 @pytest.mark.parametrize("size", [(112, 208), (224, 416), (113, 199)])
@@ -32,9 +38,8 @@ def test_resized_image_shows_what_was_where_the_matrix_says(
 ):
     path = tmp_path / f"waves.{ending}"
     waves(path, width, height, axis)
-    image, matrix = read_image(path, size)
+    image = read_window(path, size, (0, 0, width, height), (height, width)) / 255
     assert image.shape == (3, *size)
-    assert matrix.tolist() == [[size[1] / width, 0, 0], [0, size[0] / height, 0], [0, 0, 1]]
     seen = image.mean(0).mean(1 - axis).double().numpy()
     phase = 2 * np.pi * WAVES * (np.arange(size[axis]) + 0.5) / size[axis]  # of what the matrix says is there
     for part in np.array_split(np.arange(2, size[axis] - 2), 3):  # a wrong shift or scale shows at one end at least
@@ -49,15 +54,13 @@ def test_resized_image_shows_what_was_where_the_matrix_says(
 def test_image_keeps_its_own_size_unless_asked(tmp_path: Path):
     picture = np.random.default_rng(0).integers(0, 256, (7, 11, 3), dtype=np.uint8)
     Image.fromarray(picture).save(tmp_path / "a.png")
-    image, matrix = read_image(tmp_path / "a.png")
-    assert torch.equal(matrix, torch.eye(3, dtype=torch.float64))
-    np.testing.assert_array_equal((image * 255).round().permute(1, 2, 0).numpy().astype(np.uint8), picture)
+    assert image_size(tmp_path / "a.png") == (7, 11)
+    np.testing.assert_array_equal(whole(tmp_path / "a.png").permute(1, 2, 0), picture)
 
 
 def test_grey_image_becomes_three_channels(tmp_path: Path):
     Image.new("L", (9, 5), 51).save(tmp_path / "a.png")
-    image, _ = read_image(tmp_path / "a.png")
-    torch.testing.assert_close(image, torch.full((3, 5, 9), 0.2))
+    assert torch.equal(whole(tmp_path / "a.png"), torch.full((3, 5, 9), 51, dtype=torch.uint8))
 
 
 def test_error_travels_from_a_worker(tmp_path: Path):
@@ -75,4 +78,4 @@ def test_truncated_jpeg_is_an_error_at_every_scale(tmp_path: Path, keep: float, 
     raw = path.read_bytes()
     path.write_bytes(raw[: int(keep * len(raw)) if keep < 1 else int(keep)])
     with pytest.raises(BadFileError, match=r"a\.jpg: unreadable image"):
-        read_image(path, size)
+        read_window(path, size or (200, 300), (0, 0, 300, 200), (200, 300))

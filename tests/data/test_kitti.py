@@ -13,7 +13,8 @@ import torch
 from conftest import KittiTree, kitti_calib_text
 
 from lidar2d.data.card import load_card
-from lidar2d.data.kitti import Kitti, calibration
+from lidar2d.data.kitti import Kitti
+from lidar2d.data.kitti.calibration import calibration
 from lidar2d.data.source import Source, open_source
 from lidar2d.errors import DataError, UsageError
 from lidar2d.frame import Frame, collate
@@ -28,6 +29,8 @@ def opened(tree: KittiTree, split: str = "train", size: tuple[int, int] | None =
 
 
 def test_reader_follows_the_protocol(kitti_tree: KittiTree):
+    with pytest.raises(UsageError, match="sweeps is 3; kitti has single sweeps"):
+        open_source(CARD, "train", kitti_tree.root, sweeps=3)
     source = open_source(CARD, "train", kitti_tree.root)
     assert isinstance(source, Source)
     assert list(source.tokens) == ["000001", "000002"]

@@ -16,10 +16,11 @@ import torch
 from conftest import CAMERAS, NuScenesTree, back, token, turned
 from PIL import Image
 
-from lidar2d.data import nuscenes_index, nuscenes_tables
 from lidar2d.data.card import load_card
-from lidar2d.data.nuscenes import NuScenes, condition, scene_names
-from lidar2d.data.nuscenes_index import open_index
+from lidar2d.data.nuscenes import NuScenes, records
+from lidar2d.data.nuscenes import index as nuscenes_index
+from lidar2d.data.nuscenes.index import open_index
+from lidar2d.data.nuscenes.reader import condition, scene_names
 from lidar2d.data.source import Source, open_source
 from lidar2d.errors import DataError, UsageError
 from lidar2d.frame import Frame
@@ -39,6 +40,11 @@ def theirs(xyz: torch.Tensor) -> np.ndarray:
     return np.stack([-y, x, z], axis=1)
 
 
+def annotations(tree: NuScenesTree, sample: str) -> list[str]:
+    """Return the annotations of a sample in the tables' order, which is the index's."""
+    return [record["token"] for record in tree.tables["sample_annotation"] if record["sample_token"] == sample]
+
+
 # ---- frames
 
 
@@ -47,7 +53,10 @@ def test_reader_follows_the_protocol(nuscenes_tree: NuScenesTree):
     assert isinstance(source, Source)
     assert len(source) == len(source.tokens) == len(set(source.tokens)) == 5
     assert [source[i].token for i in range(5)] == list(source.tokens)
-    assert source.conditions == ["night-rain"] * 4 + ["day"]
+    assert source.conditions == ["day-dry"] * 5
+    rainy = replace(CARD, scene_conditions={"night-rain": "60-62"})
+    source = NuScenes(rainy, "mini", nuscenes_tree.root)
+    assert source.conditions == ["night-rain"] * 4 + ["day-dry"]
     assert source[0].condition == "night-rain"
     assert set(source.conditions) <= {*CARD.clear, *CARD.adverse}
 
@@ -56,7 +65,7 @@ def test_splits_choose_scenes(nuscenes_tree: NuScenesTree):
     train, val = opened(nuscenes_tree, "mini_train"), opened(nuscenes_tree, "mini_val")
     assert train.tokens == [token("sample", "scene-0061", n) for n in range(4)]
     assert val.tokens == [token("sample", "scene-0103", 0)]
-    assert val.conditions == ["day"]
+    assert val.conditions == ["day-dry"]
 
 
 def test_frame_holds_what_the_files_hold(nuscenes_tree: NuScenesTree):
@@ -108,7 +117,7 @@ def test_boxes_hold_the_points_placed_in_them(nuscenes_tree: NuScenesTree):
         boxes = source.index.boxes[sample["first_box"] : sample["end_box"]]
         assert len(boxes) == 3
         inside = points_in_boxes(frame.points[:, :3], torch.from_numpy(boxes["geometry"].copy())).sum(1)
-        placed = [nuscenes_tree.inside[name.decode()] for name in boxes["token"]]
+        placed = [nuscenes_tree.inside[name] for name in annotations(nuscenes_tree, frame.token)]
         assert inside.tolist() == placed == boxes["num_lidar_pts"].tolist()
 
 
@@ -155,15 +164,42 @@ def test_resizing_keeps_points_on_their_pixels(nuscenes_tree: NuScenesTree):
 @pytest.mark.parametrize(
     ("description", "expected"),
     [
-        ("Parked truck, construction, intersection", "day"),
-        ("Rain, turn left", "rain"),
-        ("Night.", "night"),
+        ("Parked truck, construction, intersection", "day-dry"),
+        ("Rain, turn left", "day-rain"),
+        ("Night.", "night-dry"),
         ("night, after rain, many peds", "night-rain"),
-        ("Train station, brain clinic, nightclub", "day"),
+        ("Train station, brain clinic, nightclub", "day-dry"),
     ],
 )
 def test_condition_is_read_word_by_word(description: str, expected: str):
     assert condition(description) == expected
+
+
+def test_conditions_partition_the_splits_as_counted():
+    """The counts of scenes are those of four public lists, made by others from the descriptions."""
+    assert CARD.scene_conditions is not None
+    lists = {name: scene_names(written) for name, written in CARD.scene_conditions.items()}
+    counts = {"train": (700, 125, 71, 13), "val": (150, 24, 12, 3), "choose": (100, 18, 10, 2)}
+    for split, (total, *expected) in counts.items():
+        names = scene_names(CARD.splits[split]["scenes"])
+        assert len(names) == total
+        assert [len(names & listed) for listed in lists.values()] == expected
+    assert sum(len(listed) for listed in lists.values()) == len(set.union(*lists.values()))
+
+
+def test_the_splits_of_the_papers_divide_the_training_scenes():
+    train, pretrain, choose = (scene_names(CARD.splits[name]["scenes"]) for name in ("train", "pretrain", "choose"))
+    assert len(pretrain) == 600
+    assert pretrain | choose == train
+    assert not pretrain & choose
+
+
+def test_check_holds_the_lists_against_the_descriptions(nuscenes_tree: NuScenesTree):
+    assert not [problem for _, found in opened(nuscenes_tree).check() for problem in found]
+    nuscenes_tree.edit("scene", lambda record: record.update(description="Night, turn left. Rain"))
+    (problem,) = [problem for _, found in opened(nuscenes_tree, "mini_train").check() for problem in found]
+    assert problem.path.name == "scene.json"
+    assert problem.fault == "scene-0061 is night-rain by its description and day-dry in the card"
 
 
 # ---- splits
@@ -240,7 +276,7 @@ def test_workers_get_the_name_of_the_index_and_not_its_arrays(nuscenes_tree: NuS
     assert torch.equal(copy[3].cam_from_lidar, source[3].cam_from_lidar)
 
 
-@pytest.mark.parametrize("name", ["samples.npy", "boxes.npy", "meta.json"])
+@pytest.mark.parametrize("name", ["samples.npy", "sweeps.npy", "cameras.npy", "boxes.npy", "meta.json"])
 @pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-9] + b"x")])
 def test_bad_index_is_made_again(
     nuscenes_tree: NuScenesTree, own_cache: Path, name: str, harm: Callable[[Path], object]
@@ -257,8 +293,8 @@ def test_changed_tables_make_a_new_index_and_drop_the_old(nuscenes_tree: NuScene
     old = _index_folders(own_cache)
     nuscenes_tree.edit("scene", lambda r: r.update(description="clear sky"))
     after = opened(nuscenes_tree)
-    assert before.conditions[0] == "night-rain"
-    assert set(after.conditions) == {"day"}
+    assert before.index.scenes[0]["description"] == "Parked cars, turn left"
+    assert after.index.scenes[0]["description"] == "clear sky"
     assert len(_index_folders(own_cache)) == 1
     assert _index_folders(own_cache) != old
 
@@ -279,8 +315,8 @@ def test_cache_folder_that_cannot_be_written_is_named(nuscenes_tree: NuScenesTre
 def test_tables_are_read_piece_by_piece(nuscenes_tree: NuScenesTree, monkeypatch: pytest.MonkeyPatch):
     folder = nuscenes_tree.root / "v1.0-mini"
     for chunk in (1, 7, 100, 1 << 20):
-        monkeypatch.setattr(nuscenes_tables, "_CHUNK", chunk)
-        assert list(nuscenes_tables.records(folder, "sample_annotation")) == nuscenes_tree.tables["sample_annotation"]
+        monkeypatch.setattr(records, "_CHUNK", chunk)
+        assert list(records.records(folder, "sample_annotation")) == nuscenes_tree.tables["sample_annotation"]
 
 
 # ---- bad tables
@@ -307,6 +343,10 @@ BAD_TABLES = [
     ("sample_annotation", lambda r: r.update(rotation="north"), "bad value"),
     ("sample_annotation", lambda r: r.update(size=[1, -2, 1]), "no length"),
     ("sample", lambda r: r.update(timestamp="yesterday"), "bad value"),
+    ("sample", lambda r: r.update(token="ü" * 32), "is not 32 letters and digits"),
+    ("sample", lambda r: r.update(token=5), "is not 32 letters and digits"),
+    ("sample_data", lambda r: r.update(token="a" * 33), "is not 32 letters and digits"),
+    ("calibrated_sensor", lambda r: r.update(camera_intrinsic=[[9, 0, 1], [0, 9, 1], [0, 1, 1]]), "must be 0 0 1"),
 ]
 
 
@@ -346,6 +386,11 @@ def _spoil(path: Path) -> None:
     points.tofile(path)
 
 
+def _loop(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path)
+
+
 def _pipe(path: Path) -> None:
     path.unlink()
     os.mkfifo(path)
@@ -358,6 +403,10 @@ BAD = [
     ("LIDAR_TOP", lambda path: path.write_bytes(b""), "empty"),
     ("LIDAR_TOP", _spoil, "1 of"),
     ("LIDAR_TOP", _pipe, "not a file"),
+    ("LIDAR_TOP", _loop, "missing"),
+    ("LIDAR_TOP", lambda path: np.full(10, np.inf, np.float32).tofile(path), "2 of 2 points have NaN or infinite"),
+    ("LIDAR_TOP", lambda path: np.random.default_rng(0).normal(size=500).tofile(path), "NaN or infinite"),  # float64
+    ("CAM_BACK__", _loop, "missing"),
     ("CAM_BACK__", Path.unlink, "missing"),
     ("CAM_BACK__", lambda path: path.write_bytes(path.read_bytes()[:400]), "unreadable image"),
     ("CAM_BACK__", lambda path: path.write_bytes(b"\0" * 900), "unreadable image"),
@@ -390,7 +439,7 @@ def test_bad_file_is_named(
 @pytest.mark.parametrize(("raw", "fault"), [(b"\1" * 10, "10 labels"), (b"", "empty"), (None, "missing")])
 def test_bad_lidarseg_is_named(nuscenes_tree: NuScenesTree, raw: bytes | None, fault: str):
     source = opened(nuscenes_tree)
-    bad = nuscenes_tree.root / source.index.samples[source.rows[0]]["lidarseg"].decode()
+    bad = nuscenes_tree.root / str(source.index.lidarseg(source.index.samples[source.rows[0]]))
     bad.unlink() if raw is None else bad.write_bytes(raw)
     with pytest.raises(DataError, match=fault):
         source[0]
@@ -399,7 +448,7 @@ def test_bad_lidarseg_is_named(nuscenes_tree: NuScenesTree, raw: bytes | None, f
 
 def test_label_that_the_card_does_not_know_is_named(nuscenes_tree: NuScenesTree):
     source = opened(nuscenes_tree)
-    bad = nuscenes_tree.root / source.index.samples[source.rows[0]]["lidarseg"].decode()
+    bad = nuscenes_tree.root / str(source.index.lidarseg(source.index.samples[source.rows[0]]))
     bad.write_bytes(bytes([77]) + bad.read_bytes()[1:])
     with pytest.raises(DataError, match="label 77"):
         source[0]
@@ -482,28 +531,64 @@ def _compare_boxes(devkit: Any, sample_token: str, ours: np.ndarray) -> None:
 
     sample = devkit.get("sample", sample_token)
     _, boxes, _ = devkit.get_sample_data(sample["data"]["LIDAR_TOP"])
-    assert {box.token for box in boxes} == {name.decode() for name in ours["token"]}
+    assert len(boxes) == len(ours)
     lidar = devkit.get("sample_data", sample["data"]["LIDAR_TOP"])
     poses = [("ego_pose", lidar["ego_pose_token"]), ("calibrated_sensor", lidar["calibrated_sensor_token"])]
-    by_token = {box.token: box for box in boxes}
     quarter = Quaternion(axis=[0, 0, 1], angle=-np.pi / 2)  # their axes into ours
-    for row in ours:
-        name = row["token"].decode()
-        box = by_token[name]
+    for row, box in zip(ours, boxes, strict=True):  # both in the order of the tables
         box.rotate(quarter)
         x, y, z, length, width, height, yaw = row["geometry"]
-        np.testing.assert_allclose([x, y, z], box.center, atol=1e-6)
-        np.testing.assert_allclose([width, length, height], box.wlh, atol=1e-6)
+        np.testing.assert_allclose([x, y, z], box.center, atol=1e-5)
+        np.testing.assert_allclose([width, length, height], box.wlh, atol=1e-5)
         turn = yaw - quaternion_yaw(box.orientation)
         assert abs(np.arctan2(np.sin(turn), np.cos(turn))) < 1e-6
-        velocity = devkit.box_velocity(name)
+        velocity = devkit.box_velocity(box.token)
         for table, pose in poses:
             velocity = Quaternion(devkit.get(table, pose)["rotation"]).inverse.rotate(velocity)
-        np.testing.assert_allclose(row["velocity"], quarter.rotate(velocity)[:2], atol=1e-6)
+        np.testing.assert_allclose(row["velocity"], quarter.rotate(velocity)[:2], atol=1e-5)
 
 
 def test_miniature_frames_equal_the_devkits(nuscenes_tree: NuScenesTree):
     assert _compare(nuscenes_tree.root) == (15, 15)
+
+
+@pytest.mark.parametrize("sweeps", [2, 3, 5, 20])
+def test_sweeps_are_those_of_the_devkit(nuscenes_tree: NuScenesTree, sweeps: int):
+    devkit = pytest.importorskip("nuscenes.nuscenes").NuScenes("v1.0-mini", str(nuscenes_tree.root), verbose=False)
+    from nuscenes.utils.data_classes import LidarPointCloud
+
+    source, alone = open_source(CARD, "mini", nuscenes_tree.root, sweeps=sweeps), opened(nuscenes_tree)
+    for index, frame in enumerate(source):
+        sample = devkit.get("sample", frame.token)
+        cloud, ages = LidarPointCloud.from_file_multisweep(
+            devkit, sample, "LIDAR_TOP", "LIDAR_TOP", nsweeps=sweeps, min_distance=0
+        )
+        own = alone[index]
+        assert torch.equal(frame.points[: len(own.points), :4], own.points)
+        assert (frame.points[: len(own.points), 4] == 0).all()
+        assert own.labels is not None
+        assert frame.labels is not None
+        assert torch.equal(frame.labels[: len(own.labels)], own.labels)
+        assert (frame.labels[len(own.labels) :] == -1).all()
+        np.testing.assert_allclose(theirs(frame.points[:, :3]), cloud.points[:3].T, atol=1e-4)
+        np.testing.assert_allclose(frame.points[:, 4], ages[0], atol=1e-6)
+        assert torch.equal(frame.cam_from_lidar, own.cam_from_lidar)
+    assert len(source[4].points) <= 2 * len(alone[4].points)  # the second scene begins with one sweep before its frame
+
+
+def test_points_of_the_car_itself_are_left_out_of_earlier_sweeps(nuscenes_tree: NuScenesTree):
+    before = nuscenes_tree.record("sample_data", lambda r: "sweeps/LIDAR_TOP" in r["filename"])
+    rows = np.array([[0.5, -0.5, 1, 9, 0], [0.5, 1.5, 1, 9, 0], [-3, 0.5, 1, 9, 0]], np.float32)
+    rows.tofile(nuscenes_tree.root / before["filename"])
+    first = opened(nuscenes_tree).with_sweeps(2)[0]
+    assert int((first.points[:, 4] > 0).sum()) == 2
+
+
+def test_a_sweep_that_is_bad_is_named(nuscenes_tree: NuScenesTree):
+    before = nuscenes_tree.record("sample_data", lambda r: "sweeps/LIDAR_TOP" in r["filename"])
+    (nuscenes_tree.root / before["filename"]).unlink()
+    with pytest.raises(DataError, match=r"sweeps/LIDAR_TOP.*missing"):
+        opened(nuscenes_tree).with_sweeps(2)[0]
 
 
 def test_real_frame_equals_the_devkits(samples: Path):
@@ -532,7 +617,7 @@ def test_cameras_of_the_card_are_read_in_its_order(nuscenes_tree: NuScenesTree):
 
 def test_index_holds_key_frames_alone(nuscenes_tree: NuScenesTree, tmp_path: Path):
     index = open_index(nuscenes_tree.root, "v1.0-mini", CARD.cameras, tmp_path / "elsewhere")
-    files = [name.decode() for row in index.samples for name in (row["lidar"], *row["images"])]
+    files = [name for row in index.samples for name in (index.lidar(row["sweep"]), *index.images(row))]
     assert len(files) == 5 * 7
     assert all(name.startswith("samples/") for name in files)
     assert index.folder.parent == tmp_path / "elsewhere"

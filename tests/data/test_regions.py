@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lidar2d.data.annotations import Annotated, fingerprint
+from lidar2d.data.annotations import Annotated
 from lidar2d.data.card import load_card
 from lidar2d.data.regions import Superpixels
 from lidar2d.errors import DataError, UsageError
@@ -113,13 +113,17 @@ def test_preparing_leaves_out_conditions_that_do_not_train(tmp_path):
     assert [path.name for path in tmp_path.rglob("*.npz")] == ["b.npz"]
 
 
-def test_fingerprints_tell_images_apart():
-    images = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+def test_what_tells_images_apart():
+    def shown(images):
+        none = torch.zeros(0, 4), images, torch.zeros(0, 3, 3), torch.zeros(0, 4, 4)
+        return Annotated(Pictures(), FINE)._shown(Frame(*none))
+
+    images = torch.zeros(2, 3, 8, 8)
     other = images.clone()
-    other[1, 2, 4, 4] = 1
-    assert fingerprint(images) != fingerprint(other)
-    assert fingerprint(images) != fingerprint(images[:1])
-    assert fingerprint(images) == fingerprint(images.clone())
+    other[1, 2, 4, 4] = 1 / 255
+    assert shown(images) != shown(other)
+    assert shown(images) != shown(images[:1])
+    assert shown(images) == shown(images.clone())
 
 
 @pytest.mark.parametrize("wrong", [{"segments": 1}, {"compactness": 0.0}, {"sigma": -1.0}, {"smallest": 0}])

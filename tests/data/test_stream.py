@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from lidar2d.data.stream import Chunk, Stream, frame_seed
+from lidar2d.data.stream import Chunk, EachOnce, Stream, frame_seed
 
 
 def test_every_pass_shows_every_frame_once():
@@ -54,6 +54,16 @@ def test_chunks_cover_a_stage_exactly():
         assert len(chunk) == expected
         batches += list(chunk)
     assert batches == [stream.batch(step) for step in range(23)]
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("count", [0, 1, 4, 7, 20, 23])
+def test_evaluation_shows_every_frame_once(count, world):
+    shares = [EachOnce(count, 4, rank, world) for rank in range(world)]
+    shown = [index for share in shares for batch in share for index in batch]
+    assert sorted(shown) == list(range(count))
+    assert max((len(batch) for share in shares for batch in share), default=0) <= max(1, 4 // world)
+    assert all(len(share) == len(list(share)) for share in shares)
 
 
 def test_frame_seeds_fit_and_differ():

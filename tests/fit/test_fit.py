@@ -107,11 +107,15 @@ def test_a_data_set_of_clear_days_alone_is_judged_and_told(command_line):
 def test_what_is_not_judged_is_told(command_line):
     card = command_line.folder / "tiny.yaml"
     card.write_text(card.read_text().replace("probe: probe\n", 'probe: ""\n'))
-    said = command_line.fit("ppkt", "one", "--method.pretrain.steps", "1")
+    said = command_line.fit("ppkt", "one", "--method.pretrain.steps", "1", "--method.pretrain.warmup", "0")
     assert "not judged: tiny names no labelled splits" in said
-    assert "no point was visible" not in said
+    assert not any(note in said for note in ("no point was visible", "stayed 0", "warm-up"))
     far = command_line.fit("ppkt", "far", "--method.pretrain.steps", "2", "--method.pairing.min_depth", "1000")
     assert "stage pretrain: no point was visible in an image" in far
+    idle = ["--method.ground.low", "500", "--method.ground.high", "600", "--method.pretrain.warmup", "9"]
+    high = command_line.fit("hvdistill", "high", "--method.pretrain.steps", "2", *idle)
+    assert "stage pretrain: ground stayed 0 and taught nothing" in high
+    assert "stage pretrain: its warm-up of 9 steps is longer than its 2" in high
 
 
 def test_others_may_read_what_a_run_leaves(command_line):
@@ -202,19 +206,28 @@ def test_a_distilled_backbone_is_told_from_its_file_and_written_for_a_detector(c
     assert not Path("a.pth").exists()
 
 
-def test_what_a_method_wants_beside_images_is_prepared_once(command_line):
+@pytest.mark.parametrize(
+    ("method", "wanted"),
+    [
+        ("slidr", ["superpixels.segments", "6"]),
+        ("olivine", ["weak_labels", "ClusterLabels", "weak_labels.classes", "3", "weak_labels.images", "SmallConv"]),
+    ],
+)
+def test_what_a_method_wants_beside_images_is_prepared_once(command_line, method, wanted):
     made = command_line.folder / "kept"
     command_line.environment["LIDAR2D_CACHE"] = str(made)
-    words = ["prepare", "--method", "slidr", "--data", "./tiny.yaml", "--data.superpixels.segments", "6"]
-    words += ["--data.weak_labels", "ClusterLabels", "--data.weak_labels.classes", "3"]
-    words += ["--data.weak_labels.images", "SmallConv", "--data.weak_labels.images.width", "8"]
+    words = ["prepare", "--method", method, "--data", "./tiny.yaml", *SMALL]
+    words += [word if index % 2 else f"--data.{word}" for index, word in enumerate(wanted)]
+    if method == "olivine":
+        assert "Olivine, as it is set, has no use for it" in command_line.run(*words, status=2)
+        words += ["--method.labels", "given", "--data.weak_labels.images.width", "8"]
     said = command_line.run(*words)
-    assert re.search(r"superpixels of 3 frames, about \d.\d MB in \S*kept/superpixels/", said)  # of clear days
+    assert re.search(r" of 3 frames, about \d.\d MB in \S*kept/", said)  # of clear days
     files = sorted(made.rglob("*.npz"))
-    assert len(files) == 6
+    assert len(files) == 3
     before = [path.stat().st_mtime_ns for path in files]
-    files[3].unlink()
-    assert "of 1 frames" in command_line.run(*words)
+    files[2].unlink()
+    assert " of 1 frames" in command_line.run(*words)
     after = [path.stat().st_mtime_ns for path in files]
     assert [one == two for one, two in zip(before, after, strict=True)].count(False) == 1
-    assert "of 1 frames" not in command_line.run(*words)
+    assert " of 1 frames" not in command_line.run(*words)

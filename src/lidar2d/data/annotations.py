@@ -6,12 +6,12 @@ import hashlib
 import json
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import IO, ClassVar, Literal
+from typing import IO, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lidar2d.data.cache import cache_folder
-from lidar2d.data.source import Preparable, Problem, Source
+from lidar2d.data.files import read_bytes
+from lidar2d.data.source import FromFiles, Preparable, Problem, Source
 from lidar2d.errors import DataError
 from lidar2d.frame import Frame
 from lidar2d.writing import write_atomically
@@ -60,7 +61,7 @@ class WeakLabels(Annotator):
 class Annotated:
     """A source whose frames are annotated; what is not kept yet is found when a frame is read.
 
-    A file keeps the numbers of a frame, and a fingerprint of the images: made anew where the images are others.
+    A file keeps the numbers of a frame, and what tells its images from others: it is made anew where those changed.
 
     Args:
         source: the frames.
@@ -90,8 +91,7 @@ class Annotated:
             DataError: naming the file that is missing, unreadable or wrong, or that cannot be written.
         """
         frame = self.source[index]
-        found = torch.from_numpy(self._of(frame).astype(np.int64))
-        return replace(frame, regions=found) if self.annotator.field == "regions" else replace(frame, weak_labels=found)
+        return self._with(frame, self._found(frame, lambda: frame.images).astype(np.int64))
 
     def check(self) -> Iterator[tuple[str, list[Problem]]]:
         """Yield each frame's token with its problems."""
@@ -110,9 +110,20 @@ class Annotated:
         """Return the file that keeps what was found in a frame's images."""
         return self.folder / f"{token.replace('/', '-')}.npz"  # tokens of some data sets are paths
 
-    def _of(self, frame: Frame) -> NDArray[np.int32]:
-        images = (frame.images * 255).round().byte()
-        shown = fingerprint(images)
+    def _with(self, frame: Frame, found: NDArray[np.integer[Any]]) -> Frame:
+        values = torch.from_numpy(found)
+        if self.annotator.field == "regions":
+            return replace(frame, regions=values)
+        return replace(frame, weak_labels=values)
+
+    def _found(self, frame: Frame, read: Callable[[], Tensor]) -> NDArray[np.int32]:
+        """Return what was found in the images of a frame.
+
+        Args:
+            frame: read or not.
+            read: returns its images (V, 3, H, W), as they are to be looked at.
+        """
+        shown = self._shown(frame)
         path = self.path(frame.token)
         try:
             with np.load(path, allow_pickle=False) as file:
@@ -121,17 +132,62 @@ class Annotated:
                     return kept
         except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
             pass  # missing, cut short or overwritten: it is made again
+        images = (read() * 255).round().byte()
         height, width = images.shape[-2:]
         found = self.annotator.of(images) if len(images) else np.zeros((0, height, width), np.int32)
         arrays = {"found": found, "images": np.array(shown)}
         keep(path, lambda file: np.savez_compressed(file, **arrays), self.annotator.title)
         return found
 
+    def _shown(self, frame: Frame) -> str:
+        """Return letters that tell the images from others: by their size and every sixteenth pixel."""
+        images = (frame.images * 255).round().byte()
+        return _digest([str(tuple(images.shape)).encode(), np.ascontiguousarray(images[..., ::4, ::4].numpy()).data])
 
-def fingerprint(images: Tensor) -> str:
-    """Return twelve letters that tell images (V, 3, H, W) from others, by their size and every sixteenth pixel."""
-    digest = hashlib.sha256(str(tuple(images.shape)).encode())
-    digest.update(np.ascontiguousarray(images[..., ::4, ::4].numpy()).tobytes())
+
+class AnnotatedFiles(Annotated):
+    """The same, of a source whose images are files: what is kept has the size that frames are read at."""
+
+    def __init__(self, source: FromFiles, annotator: Annotator, wanted: Collection[str] | None = None) -> None:
+        super().__init__(source, annotator, wanted)
+        self.source: FromFiles = source
+        self.image_size = source.image_size
+
+    def unread(self, index: int) -> Frame:
+        """Read all of a frame but its pixels.
+
+        Raises:
+            DataError: naming the file that is missing, unreadable or wrong, or that cannot be written.
+        """
+        frame = self.source.unread(index)
+        return self._with(frame, self._found(frame, lambda: self.source[index].images))
+
+    def image_files(self, index: int) -> list[Path]:
+        """Return the paths of a frame's images, below the data set's folder."""
+        return self.source.image_files(index)
+
+    def _shown(self, frame: Frame) -> str:
+        """Return letters that tell the images from others: by their files, and the size that they are read at."""
+        return _digest([str(self.image_size).encode(), *(read_bytes(file.path) for file in frame.files)])
+
+
+def annotated(source: Source, annotator: Annotator, wanted: Collection[str] | None = None) -> Annotated:
+    """Return the source as one whose frames are annotated; its images are read last, if they are files.
+
+    Args:
+        source: the frames.
+        annotator: finds what is kept.
+        wanted: conditions of the frames that are prepared; None prepares all.
+    """
+    if isinstance(source, FromFiles):
+        return AnnotatedFiles(source, annotator, wanted)
+    return Annotated(source, annotator, wanted)
+
+
+def _digest(parts: Iterable[bytes | memoryview]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(hashlib.sha256(part).digest())
     return digest.hexdigest()[:12]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from lidar2d import recipe
 from lidar2d.errors import UsageError, nearest, within
@@ -31,12 +31,17 @@ class Card:
     clear: tuple[str, ...]  # the conditions in which the image teacher is trusted
     adverse: tuple[str, ...]
     intensity_scale: float  # raw intensity / scale is in 0..1
+    val: str = ""  # the split that recipes are chosen on
     probe: str = ""  # the split that linear probes are fitted on; "" where nothing is labelled
     test: str = ""  # the split that probes are judged on
     image_size: tuple[int, int] | None = None  # (height, width) to read images at where no recipe says; null: as is
     colours: tuple[tuple[int, int, int], ...] = ()  # RGB 0..255 of each class
+    share_by: Literal["scene", "frame"] | None = None  # what a share of the labels counts; None has no published rule
+    scene_conditions: dict[str, str] | None = None  # condition -> its scenes; the others have the first clear one
     label_map: dict[int, int] | None = None  # raw label -> class index, -1 = ignore; every raw id has a line
     box_map: dict[str, str] | None = None  # raw category -> box class; boxes of other categories are left out
+    intrinsics: tuple[float, ...] | None = None  # K of all images, row by row, where no file says it
+    depth_scale: float = 256.0  # of 16-bit depth images, per metre
     elevation: tuple[float, float] = (-30.0, 10.0)  # degrees: lowest and highest beam of the LiDAR
     beams: int = 32  # of the LiDAR
 
@@ -45,7 +50,10 @@ class Card:
         within(1e-6, intensity_scale=self.intensity_scale)
         within(8, 8192, image_size=self.image_size)
         within(1, beams=self.beams)
-        for key in ("train", "probe", "test"):
+        within(1e-3, depth_scale=self.depth_scale)
+        if self.intrinsics is not None and len(self.intrinsics) != 9:
+            raise UsageError(f"intrinsics has {len(self.intrinsics)} numbers; 9 are needed, row by row")
+        for key in ("train", "val", "probe", "test"):
             if (split := getattr(self, key)) or key == "train":
                 self.split(split)
         if self.colours and len(self.colours) != len(self.classes):
@@ -70,13 +78,15 @@ class Card:
 
 
 def load_card(name: str) -> Card:
-    """Read a card by name or by path.
+    """Read a card by name or by path; what it leaves out it has of the card that it is ``like``, if it names one.
 
     Raises:
         UsageError: if there is no such card, or the file has a missing or an unknown key, or a wrong value.
     """
     path = recipe.find("datasets", name)
     given = recipe.read(path)
+    if (other := given.pop("like", None)) is not None:
+        given = recipe.read(recipe.find("datasets", str(other))) | given
     known = {field.name: field for field in fields(Card)}
     for key in given:
         if key not in known:
@@ -103,8 +113,10 @@ def _typed(value: Any, hint: Any) -> Any:
         TypeError, ValueError: if it is something else.
     """
     kind, inner = get_origin(hint), get_args(hint)
-    if kind is UnionType:
+    if kind in (UnionType, Union):
         return None if value is None else _typed(value, inner[0])
+    if kind is Literal and value in inner:
+        return value
     if kind is dict and isinstance(value, dict):
         return {_typed(key, inner[0]): _typed(item, inner[1]) for key, item in value.items()}
     if kind is tuple and isinstance(value, (list, tuple)):

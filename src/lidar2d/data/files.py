@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from PIL import Image
-from torch import Tensor
 
 from lidar2d.data.source import Problem
 from lidar2d.errors import DataError
-from lidar2d.frame import Frame
-from lidar2d.geometry import in_view, project
+
+_Number = TypeVar("_Number", bound=np.generic)
 
 _FARTHEST = 1e4  # metres; no LiDAR sees farther, so larger numbers are no coordinates
 
@@ -61,26 +59,32 @@ def read_text(path: Path) -> str:
     Raises:
         BadFileError: if it is missing or not text.
     """
-    _must_exist(path)
     try:
-        return path.read_text(encoding="utf-8")
+        return read_bytes(path).decode("utf-8")
     except UnicodeDecodeError:
         raise BadFileError(path, "not text") from None
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file whole.
+
+    Raises:
+        BadFileError: if it is missing or unreadable.
+    """
+    must_exist(path)
+    try:
+        return path.read_bytes()
     except OSError as error:
         raise BadFileError(path, f"unreadable: {error.strerror}") from None
 
 
-def read_binary(path: Path, dtype: type[np.generic]) -> NDArray[np.generic]:
+def read_binary(path: Path, dtype: type[_Number]) -> NDArray[_Number]:
     """Read a headerless file of numbers.
 
     Raises:
         BadFileError: if it is missing, empty, or no whole number of numbers.
     """
-    _must_exist(path)
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise BadFileError(path, f"unreadable: {error.strerror}") from None
+    raw = read_bytes(path)
     if not raw:
         raise BadFileError(path, "empty")
     size = np.dtype(dtype).itemsize
@@ -99,7 +103,8 @@ def read_points(path: Path, columns: int, intensity_scale: float) -> NDArray[np.
     if values.size % columns:
         raise BadFileError(path, f"truncated: {values.nbytes} bytes are no whole number of {columns * 4}-byte points")
     points = values.reshape(-1, columns)[:, :4].astype(np.float32)
-    if bad := int((~np.isfinite(points)).any(1).sum()):
+    if not np.isfinite(points).all():
+        bad = int((~np.isfinite(points)).any(1).sum())
         raise BadFileError(path, f"{bad} of {len(points)} points have NaN or infinite values")
     if (farthest := float(np.abs(points[:, :3]).max())) > _FARTHEST:
         raise BadFileError(path, f"a coordinate of {farthest:.3g} m; are its rows {columns} float32 values?")
@@ -112,64 +117,11 @@ def read_points(path: Path, columns: int, intensity_scale: float) -> NDArray[np.
     return points
 
 
-def read_image(
-    path: Path, size: tuple[int, int] | None = None, expected: tuple[int, int] | None = None
-) -> tuple[Tensor, Tensor]:
-    """Read an image (3, H, W) of RGB 0..1, resized to ``size``, with the matrix A (3, 3) that carried its pixels there.
-
-    JPEGs are decoded at the smallest of their built-in scales that is large enough.
-
-    Args:
-        path: JPEG or PNG.
-        size: (height, width); None keeps the image's own.
-        expected: (height, width) that the file must have, because its calibration says so.
+def must_exist(path: Path) -> None:
+    """Refuse what is no file: a pipe or a device would make reading wait for ever.
 
     Raises:
-        BadFileError: if it is missing, truncated, no image, or of another size than expected.
+        BadFileError: if it is missing or something else.
     """
-    _must_exist(path)
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            if expected is not None and (height, width) != tuple(expected):
-                raise BadFileError(
-                    path, f"is {width}x{height} pixels; its calibration is for {expected[1]}x{expected[0]}"
-                )
-            box: tuple[float, float, float, float] = (0, 0, width, height)
-            if size is not None:
-                drafted = image.draft("RGB", (size[1], size[0]))
-                box = drafted[1] if drafted else box  # where the original's corners lie in the smaller decoding
-            picture = image.convert("RGB")
-    except BadFileError:
-        raise
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise BadFileError(path, f"unreadable image: {error}") from None
-    rows, columns = size or (height, width)
-    if size is not None:
-        picture = picture.resize((columns, rows), Image.Resampling.BILINEAR, box=box)
-    pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
-    resize = torch.tensor([columns / width, rows / height, 1], dtype=torch.float64)
-    return pixels.to(torch.float32) / 255, torch.diag(resize)
-
-
-def check_seen(frame: Frame, images: Sequence[Path]) -> Frame:
-    """Return the frame, unless an image sees none of its points: then its calibration belongs to another one.
-
-    Raises:
-        BadFileError: naming the first such image.
-    """
-    height, width = frame.images.shape[-2:]
-    pixels, depth = project(frame.points[:, :3], frame.intrinsics, frame.cam_from_lidar)
-    seen = in_view(pixels, depth, height, width).any(1)
-    for path, any_seen in zip(images, seen.tolist(), strict=True):
-        if not any_seen:
-            raise BadFileError(
-                path, f"shows none of the scan's {len(frame.points)} points; scan or calibration is wrong"
-            )
-    return frame
-
-
-def _must_exist(path: Path) -> None:
-    # a pipe or a device must not make reading wait for ever
     if not path.is_file():
         raise BadFileError(path, "not a file" if path.exists() else "missing")

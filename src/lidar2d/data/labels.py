@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as member
 from pathlib import Path
@@ -17,6 +17,8 @@ from PIL import Image
 from torch import Tensor
 
 from lidar2d.data.annotations import WeakLabels
+from lidar2d.data.augment import resize
+from lidar2d.data.pixels import read_numbers, read_pixels
 from lidar2d.data.source import FromFiles, Preparable, Problem, Source
 from lidar2d.errors import DataError, SettingError, UsageError, nearest
 from lidar2d.frame import Frame
@@ -41,8 +43,8 @@ class WithLabelFiles:
             raise UsageError(f"{source.card.name} has no image files that label files could belong to")
         if not folder.is_dir():
             raise UsageError(f"no folder {folder} to read weak labels from")
-        self.source: Source = source
-        self.image_files = source.image_files
+        self.source: FromFiles = source
+        self.image_files, self.image_size = source.image_files, source.image_size
         self.path = folder
         self.card, self.tokens, self.conditions = source.card, source.tokens, source.conditions
 
@@ -55,10 +57,19 @@ class WithLabelFiles:
         Raises:
             DataError: naming the file that is missing, unreadable or wrong.
         """
-        frame = self.source[index]
-        size = frame.images.shape[-2], frame.images.shape[-1]
-        found = [self._read(name, size) for name in self.image_files(index)]
-        return replace(frame, weak_labels=torch.stack(found) if found else torch.zeros(0, *size, dtype=torch.int64))
+        return read_pixels(resize(self.unread(index), self.image_size))
+
+    def unread(self, index: int) -> Frame:
+        """Read all of a frame but its pixels; its labels have the resolution of their files.
+
+        Raises:
+            DataError: naming the file that is missing, unreadable or wrong.
+        """
+        names = self.image_files(index)
+        found = [self._read(name) for name in names]
+        if len({labels.shape for labels in found}) > 1:
+            raise DataError(f"the weak labels for {names[0]} and for the frame's other images differ in size")
+        return replace(self.source.unread(index), weak_labels=torch.stack(found) if found else None)
 
     def check(self) -> Iterator[tuple[str, list[Problem]]]:
         """Yield each frame's token with its problems."""
@@ -69,20 +80,14 @@ class WithLabelFiles:
         if isinstance(self.source, Preparable):
             self.source.prepare(workers, progress)
 
-    def _read(self, name: Path, size: tuple[int, int]) -> Tensor:
+    def _read(self, name: Path) -> Tensor:
         png = name.with_suffix(".png")
         places = [self.path / png, self.path.joinpath(*png.parts[1:])]
         path = next((place for place in places if place.is_file()), None)
         if path is None:
             raise DataError(f"no weak labels for {name}: {places[0]} and {places[1]} are missing")
-        try:
-            with Image.open(path) as image:
-                if image.mode not in ("L", "P", "I", "I;16"):
-                    raise DataError(f"{path} has pixels of mode {image.mode}; one number a pixel is needed")
-                found = np.asarray(image.resize((size[1], size[0]), Image.Resampling.NEAREST), dtype=np.int64)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise DataError(f"{path}: not a readable image: {error}") from None
-        return torch.from_numpy(found)
+        found = read_numbers(path, ("L", "P", "I", "I;16"), "one number a pixel is needed")
+        return torch.from_numpy(found if found.dtype == np.uint8 else found.astype(np.int32))  # bytes stay bytes
 
 
 @dataclass
@@ -96,7 +101,7 @@ class ModelLabels(WeakLabels):
     """
 
     model: str
-    classes: tuple[str, ...] = ()
+    classes: list[str] = member(default_factory=list)
     _loaded: tuple[Any, Any, Any] | None = member(default=None, init=False, repr=False, compare=False)
 
     def key(self) -> Mapping[str, object]:
@@ -128,7 +133,7 @@ class ModelLabels(WeakLabels):
         return np.asarray(numbers[labels], dtype=np.int32)
 
     def _prompted(self, processor: Any, model: Any, picture: Image.Image, size: tuple[int, int]) -> NDArray[np.int32]:
-        prompts = list(self.classes)
+        prompts = self.classes
         given = processor(text=prompts, images=[picture] * len(prompts), padding=True, return_tensors="pt")
         scores = model(**given.to(model.device)).logits.float()  # (prompts, h, w); of one prompt without the first
         scores = scores.reshape(len(prompts), 1, *scores.shape[-2:])
@@ -172,7 +177,7 @@ class ModelLabels(WeakLabels):
         return self._loaded
 
 
-def _numbers(names: Mapping[int, str], classes: tuple[str, ...]) -> NDArray[np.int32]:
+def _numbers(names: Mapping[int, str], classes: Sequence[str]) -> NDArray[np.int32]:
     """Return the label of each class of a model.
 
     Raises:

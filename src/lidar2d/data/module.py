@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
-from lidar2d.data.annotations import Annotated, WeakLabels
-from lidar2d.data.augment import Augment, resize
+from lidar2d.data.annotations import WeakLabels, annotated
+from lidar2d.data.augment import Augment
+from lidar2d.data.batches import EvaluationFrames, TrainingFrames
 from lidar2d.data.card import Card, load_card
+from lidar2d.data.joined import Also, Joined, cycle, join
 from lidar2d.data.labels import WithLabelFiles
 from lidar2d.data.regions import Superpixels
+from lidar2d.data.shares import Percent, share
 from lidar2d.data.source import Preparable, Source, open_source
-from lidar2d.data.stream import Chunk, Key, Stream, frame_seed
+from lidar2d.data.stream import Chunk, EachOnce, Stream
+from lidar2d.data.wrapped import views
 from lidar2d.errors import DataError, UsageError, within
-from lidar2d.frame import Annotation, Batch, Frame, collate
+from lidar2d.frame import Annotation, Batch
 
 CHUNK_STEPS = 50  # a run can be resumed every so many steps
 
@@ -33,11 +35,19 @@ class LidarData(LightningDataModule):
         card: name of a data set, or path of a card.
         root: the folder that holds it; the synthetic town keeps its scenes there, in $LIDAR2D_CACHE where it is None.
         split: the frames that train; None is the card's training split.
+        also: other data sets that train beside this one, each with its card, root, split and weight.
+        weight: of this one beside those.
+        share: percent of the training frames, for methods that learn from their labels, by the published rule.
+        draw: which frames a share has: 0 is the published one; 1, 2, 3, ... tell how much that says.
+        val: the frames that recipes are chosen on; None is the card's.
         probe: the labelled frames that linear probes are fitted on; None is the card's.
         test: the labelled frames that probes are judged on; None is the card's.
         batch_size: frames in a step over all devices; the number of devices must divide it.
         image_size: (height, width) that images are resized to; None takes the card's.
-        cameras: cameras a training frame shows, drawn anew each time; None shows all.
+        sweeps: of the LiDAR in each frame: its own and those before it, for data sets that have them; a fifth column of
+            the points has their age in seconds.
+        cameras: the most cameras that a training frame shows, drawn anew each time; or the names of those that every
+            frame shows; None shows all.
         workers: processes that read frames beside the training process.
         augment: what is random about a training frame.
         superpixels: how the training images are cut into superpixels, for methods that want them; None does not.
@@ -52,11 +62,17 @@ class LidarData(LightningDataModule):
         card: str = "synthetic",
         root: str | None = None,
         split: str | None = None,
+        also: list[Also] | None = None,
+        weight: float = 1.0,
+        share: Percent = 100,
+        draw: int = 0,
+        val: str | None = None,
         probe: str | None = None,
         test: str | None = None,
         batch_size: int = 4,
         image_size: tuple[int, int] | None = None,
-        cameras: int | None = None,
+        sweeps: int = 1,
+        cameras: int | list[str] | None = None,
         workers: int = 0,
         augment: Augment = Augment(),  # noqa: B008 a frozen dataclass
         superpixels: Superpixels | None = None,
@@ -65,28 +81,56 @@ class LidarData(LightningDataModule):
         bad_files: Literal["stop", "skip"] = "stop",
     ) -> None:
         super().__init__()
-        within(1, batch_size=batch_size, cameras=cameras)
+        self.named: list[str] | None = cameras if isinstance(cameras, list) else None
+        self.cameras: int | None = None if isinstance(cameras, list) else cameras
+        within(1, batch_size=batch_size, cameras=self.cameras)
+        within(1, 100, sweeps=sweeps)
         within(8, 8192, image_size=image_size)
-        within(0, workers=workers)
+        within(0, workers=workers, draw=draw)
         self.card: Card = load_card(card)
         self.root = root
         self.split = split or self.card.train
+        within(1e-3, 1e3, weight=weight)
+        self.also, self.weight = also or [], weight
+        self.share: Percent = share
+        self.draw = draw
+        self.val = val or self.card.val
         self.probe = probe or self.card.probe
         self.test = test or self.card.test
         self.batch_size = batch_size
         self.image_size = image_size or self.card.image_size
-        self.cameras = cameras
+        self.sweeps = sweeps
         self.workers = workers
         self.augment = augment
         if weak_labels is not None and label_folder is not None:
             raise UsageError("data.weak_labels and data.label_folder both give weak labels; leave one of them out")
         self.superpixels, self.weak_labels, self.label_folder = superpixels, weak_labels, label_folder
         self.bad_files: Literal["stop", "skip"] = bad_files
+        self._opened: dict[str, Source] = {}  # splits
+        self._shown: Source | None = None
         self.skipped = 0  # frames left out so far because a file of theirs is bad
 
     def source(self, split: str | None = None) -> Source:
-        """Open a split as raw frames, resized to the image size."""
-        return open_source(self.card, split or self.split, self.root, self.image_size)
+        """Open a split as raw frames, resized to the image size; once, for it may list a hundred thousand files."""
+        name = split or self.split
+        if name not in self._opened:
+            source = open_source(self.card, name, self.root, self.image_size, self.sweeps)
+            self._opened[name] = source if self.named is None else views(source, self.named)
+        return self._opened[name]
+
+    def shown(self) -> Source:
+        """Open the frames that train: a share of the training split, and those of other data sets."""
+        if self._shown is None:
+            self._shown = self._open_shown()
+        return self._shown
+
+    def _open_shown(self) -> Source:
+        others = [(load_card(other.card), other) for other in self.also]
+        opened = [
+            open_source(card, other.split or card.train, other.root, self.image_size, self.sweeps)
+            for card, other in others
+        ]
+        return join([share(self.source(), self.share, self.draw), *opened])
 
     def annotated(self) -> dict[Annotation, str]:
         """Return what the training images are given beside what the data set says of them, and by which setting."""
@@ -103,22 +147,24 @@ class LidarData(LightningDataModule):
         Args:
             conditions: of the frames in which it is found beforehand, if the source is prepared.
         """
-        wanted = self.card.clear if conditions == "clear" else None
-        source = self.source()
+        source = self.shown()
+        wanted = source.card.clear if conditions == "clear" else None
         if self.label_folder is not None:
             source = WithLabelFiles(source, Path(self.label_folder).expanduser())
         for annotator in (self.weak_labels, self.superpixels):
             if annotator is not None:
-                source = Annotated(source, annotator, wanted)
+                source = annotated(source, annotator, wanted)
         return source
 
     def stream(self, conditions: Literal["clear", "all"], balance: Literal["none", "half"], seed: int) -> Stream:
         """Order the training frames of a stage.
 
         Raises:
-            UsageError: if no frame has such a condition.
+            UsageError: if no frame has such a condition, or several data sets are to be balanced by condition.
         """
-        source = self.source()
+        source = self.shown()
+        if isinstance(source, Joined):
+            return self._several(source, conditions, balance, seed)
         by_condition: dict[str, list[int]] = {}
         for index, condition in enumerate(source.conditions):
             by_condition.setdefault(condition, []).append(index)
@@ -133,9 +179,26 @@ class LidarData(LightningDataModule):
         cycle = [place for group in range(1, len(adverse) + 1) for place in (0, group)]
         return Stream([clear, *adverse], cycle, self.batch_size, seed)
 
+    def _several(
+        self, source: Joined, conditions: Literal["clear", "all"], balance: Literal["none", "half"], seed: int
+    ) -> Stream:
+        """Order the frames of several data sets by their weights."""
+        if balance != "none":
+            raise UsageError(
+                f"balance {balance} orders the conditions of one data set; with --data.also it must be none"
+            )
+        groups: list[list[int]] = [[] for _ in source.sources]
+        for index, condition in enumerate(source.conditions):
+            if conditions == "all" or condition in source.card.clear:
+                groups[source.find(index)[0]].append(index)
+        if empty := [part.card.name for part, group in zip(source.sources, groups, strict=True) if not group]:
+            raise UsageError(f"{empty[0]} has no clear frame to train on beside the other data sets")
+        return Stream(groups, cycle([self.weight, *(other.weight for other in self.also)]), self.batch_size, seed)
+
     def steps_per_epoch(self, conditions: Literal["clear", "all"]) -> int:
         """Return how many steps show about as many frames as there are."""
-        shown = sum(conditions == "all" or name in self.card.clear for name in self.source().conditions)
+        source = self.shown()
+        shown = sum(conditions == "all" or name in source.card.clear for name in source.conditions)
         return max(1, -(-shown // self.batch_size))
 
     def prepare(self, progress: bool, conditions: Collection[str] = ("all",)) -> None:
@@ -181,10 +244,41 @@ class LidarData(LightningDataModule):
         assert trainer is not None  # Lightning sets it before it asks for a loader
         world, rank = trainer.world_size, trainer.global_rank
         self.check_divides(world)
+        chunk = Chunk(stream, total_steps, CHUNK_STEPS, lambda: trainer.global_step, rank, world)
+        return self._loader(self._frames(seed), chunk)
+
+    def evaluation(self, split: str) -> DataLoader[Any]:
+        """Load this process's share of a split, unaugmented: every frame once, whatever the number of processes.
+
+        Raises:
+            UsageError: if there is no such split.
+        """
+        source, trainer = self.source(split), self.trainer
+        world, rank = (1, 0) if trainer is None else (trainer.world_size, trainer.global_rank)
+        return self._loader(EvaluationFrames(source), EachOnce(len(source), self.batch_size, rank, world))
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Load the split that recipes are chosen on."""
+        return self.evaluation(self._named("val", self.val))
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Load the split that results are of."""
+        return self.evaluation(self._named("test", self.test))
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """Load the split that results are of."""
+        return self.test_dataloader()
+
+    def _named(self, kind: str, split: str) -> str:
+        if not split:
+            raise UsageError(f"{self.card.name} names no {kind} split; give --data.{kind} NAME")
+        return split
+
+    def _loader(self, frames: Dataset[Batch | DataError], sampler: Sampler[Any]) -> DataLoader[Any]:
         return DataLoader(
-            self._frames(seed),
+            frames,
             batch_size=None,  # a key is a whole batch: frames are packed in the worker
-            sampler=Chunk(stream, total_steps, CHUNK_STEPS, lambda: trainer.global_step, rank, world),
+            sampler=sampler,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
             pin_memory=torch.cuda.is_available(),
@@ -221,64 +315,3 @@ class LidarData(LightningDataModule):
 
 def _one_thread(worker: int) -> None:  # noqa: ARG001 the loader passes the worker's number
     torch.set_num_threads(1)
-
-
-class TrainingFrames(Dataset[Batch | DataError]):
-    """Augmented batches by key; what is random about a frame comes from (seed, pass, token)."""
-
-    def __init__(
-        self,
-        source: Source,
-        seed: int,
-        augment: Augment,
-        image_size: tuple[int, int] | None,
-        cameras: int | None,
-        bad_files: Literal["stop", "skip"],
-    ) -> None:
-        self.source = source
-        self.seed = seed
-        self.augment = augment
-        self.image_size = image_size
-        self.cameras = cameras
-        self.bad_files = bad_files
-
-    def __getitem__(self, keys: Sequence[Key]) -> Batch | DataError:
-        """Read, augment and pack the frames of one batch.
-
-        Returns:
-            The batch; or the error, at a bad file, at points that no network can read, or when every frame of a batch
-            that skips them is bad. It is handed over, not raised, because an exception would leave a worker process as
-            a page of traceback.
-        """
-        frames, seeds, faults = [], [], []
-        for epoch, index in keys:
-            seed = frame_seed(self.seed, epoch, self.source.tokens[index])
-            try:
-                frames.append(self._frame(index, np.random.default_rng(seed)))
-                seeds.append(seed)
-            except DataError as fault:
-                if self.bad_files == "stop":
-                    return fault
-                faults.append(str(fault))
-        if not frames:
-            return DataError(f"every frame of a batch is bad; the first: {faults[0]}")
-        try:
-            return replace(collate(frames, seeds, self.source.card.clear), skipped=len(faults))
-        except DataError as fault:
-            return fault
-
-    def _frame(self, index: int, rng: np.random.Generator) -> Frame:
-        frame = self.source[index]
-        if self.cameras is not None and self.cameras < len(frame.images):
-            frame = some_cameras(frame, np.sort(rng.permutation(len(frame.images))[: self.cameras]))
-        frame = self.augment(frame, rng)
-        # crops have their own size
-        return frame if self.image_size is None or self.augment.crop_size else resize(frame, self.image_size)
-
-
-def some_cameras(frame: Frame, views: np.ndarray[Any, np.dtype[np.int64]]) -> Frame:
-    """Return the frame as only some of its cameras saw it."""
-    rows = torch.from_numpy(views)
-    names = ("images", "intrinsics", "cam_from_lidar", "pixel_labels", "depth", "regions", "weak_labels")
-    kept = {name: getattr(frame, name)[rows] for name in names if getattr(frame, name) is not None}
-    return replace(frame, **kept)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from lidar2d.data.card import Card
-from lidar2d.errors import UsageError
+from lidar2d.errors import SettingError, UsageError
 from lidar2d.frame import Frame
 
 
@@ -56,16 +56,64 @@ class Preparable(Protocol):
 
 
 @runtime_checkable
-class FromFiles(Protocol):
-    """A source whose images are files."""
+class FromFiles(Source, Protocol):
+    """A source whose images are files, read last, when it is known which part of them is needed."""
+
+    image_size: tuple[int, int] | None  # (height, width) that frames are read at; None keeps each image's own
+
+    def unread(self, index: int) -> Frame:
+        """Read all of a frame but its pixels: its images have the files' own size and no memory.
+
+        Raises:
+            DataError: naming the file that is missing, unreadable or wrong.
+        """
+        ...
 
     def image_files(self, index: int) -> list[Path]:
         """Return the paths of a frame's images, below the data set's folder."""
         ...
 
 
+@dataclass(frozen=True)
+class Expected:
+    """One file of a frame, and what is known of it without reading it."""
+
+    path: Path
+    row: int = 1  # bytes; the file is a whole number of them
+    like: Expected | None = None  # a file that has as many rows
+    empty: bool = False  # it may be
+    picture: bool = False
+    size: tuple[int, int] | None = None  # (height, width) of the picture, where it is known
+
+
+@runtime_checkable
+class Expecting(Protocol):
+    """A source that knows the files of its frames without reading them."""
+
+    def expected(self, index: int) -> list[Expected]:
+        """Return the files of a frame."""
+        ...
+
+
+@runtime_checkable
+class Sweeping(Protocol):
+    """A source that knows the sweeps before each frame's own, and how the car moved between them."""
+
+    def with_sweeps(self, sweeps: int) -> Source:
+        """Return the source with so many sweeps in each frame, where the scene has them.
+
+        Points stand where the frame's own LiDAR would have seen them; a fifth column has their age in seconds, and
+        labels are -1 but for the frame's own.
+        """
+        ...
+
+
 def open_source(
-    card: Card, split: str, root: str | Path | None = None, image_size: tuple[int, int] | None = None
+    card: Card,
+    split: str,
+    root: str | Path | None = None,
+    image_size: tuple[int, int] | None = None,
+    sweeps: int = 1,
 ) -> Source:
     """Open one split of a data set.
 
@@ -74,9 +122,10 @@ def open_source(
         split: one of the card's splits.
         root: the folder that holds the data set; the synthetic town needs none.
         image_size: (height, width) to read images at; None keeps each image's own size.
+        sweeps: of the LiDAR in each frame: its own, and those before it.
 
     Raises:
-        UsageError: if the split or the folder does not exist.
+        UsageError: if the split or the folder does not exist, or the data set has single sweeps.
     """
     card.split(split)
     module, _, name = card.reader.rpartition(".")
@@ -87,4 +136,8 @@ def open_source(
     source: Source = reader(card=card, split=split, root=root, image_size=image_size)
     if not len(source):
         raise UsageError(f"{card.name} {split} has no frame")
-    return source
+    if sweeps == 1:
+        return source
+    if not isinstance(source, Sweeping):
+        raise SettingError("sweeps", sweeps, f"{card.name} has single sweeps; it must be 1")
+    return source.with_sweeps(sweeps)

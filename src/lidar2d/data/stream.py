@@ -45,6 +45,29 @@ class Stream:
         return epoch, int(self.groups[group][order[position]])
 
 
+class EachOnce(Sampler[list[int]]):
+    """One process's batches of an evaluation: no frame is shown twice or left out, so the last batches may differ.
+
+    Args:
+        count: of the frames.
+        batch_size: frames of a step over all processes.
+        rank: of this process.
+        world: number of processes.
+    """
+
+    def __init__(self, count: int, batch_size: int, rank: int = 0, world: int = 1) -> None:
+        own, share = range(rank, count, world), max(1, batch_size // world)
+        self.batches = [list(own[first : first + share]) for first in range(0, len(own), share)]
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Yield the indices of each batch."""
+        return iter(self.batches)
+
+
 class Chunk(Sampler[list[Key]]):
     """One process's batches of the next chunk of a stage: what the trainer takes for an epoch.
 

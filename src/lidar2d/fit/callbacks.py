@@ -59,6 +59,10 @@ class Losses(Callback):
             ends[name] = (sum(values[:tenth]) / tenth, sum(values[-tenth:]) / tenth)
         return ends
 
+    def idle(self) -> list[str]:
+        """Return the losses that were 0 at every step."""
+        return [name for name, values in self.history.items() if not any(values)]
+
 
 class Bar(Callback):
     """One progress bar a stage: steps, rate, remaining time, and each loss by its name.

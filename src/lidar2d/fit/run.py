@@ -53,7 +53,7 @@ def fit(
     folder = RunFolder(run)
     console = Console(stderr=True, quiet=not trainer.progress)
     if runs.is_first_process():
-        data.prepare(trainer.progress, {stage.conditions for stage in method.stages().values()})
+        _prepare(method, data, trainer.progress)
         if not folder.start.exists():
             _tell_encoders(method, data, folder, console)
     if folder.start.exists():  # of a resumed run, whose encoders were built at random
@@ -78,6 +78,20 @@ def fit(
     return folder.checkpoint
 
 
+def prepare(method: Method, data: LidarData, options: TrainerOptions) -> None:
+    """Make once what a run will need, wherever it will run.
+
+    Raises:
+        UsageError: for what could never be trained.
+    """
+    _check_frames(method, data, options.report)
+    _prepare(method, data, options.progress)
+
+
+def _prepare(method: Method, data: LidarData, progress: bool) -> None:
+    data.prepare(progress, {stage.conditions for stage in method.stages().values()})
+
+
 def _tell_encoders(method: Method, data: LidarData, folder: RunFolder, console: Console) -> None:
     """Say where the encoders' first weights came from, and keep every name; say which settings are another sensor's."""
     for name, encoder in (("points", method.points), ("images", method.images)):
@@ -96,21 +110,7 @@ def rehearse(method: Method, data: LidarData, options: TrainerOptions) -> None:
     Raises:
         UsageError: if a split, its folder, a stage's frames, what the method needs of them, or a device is missing.
     """
-    for split in dict.fromkeys(split for split in (data.split, data.probe, data.test) if split):
-        data.source(split)
-    _check_annotations(method, data)
-    if options.report and data.probe and data.test:
-        for split in (data.probe, data.test):
-            frame = data.source(split)[0]
-            if (frame.pixel_labels if method.student == "images" else frame.labels) is None:
-                kind = "pixel" if method.student == "images" else "point"
-                raise UsageError(
-                    f"{data.card.name} {split} has no {kind} labels to judge {method.student} by; "
-                    "leave --data.probe and --data.test out"
-                )
-    for stage in method.stages().values():
-        if stage.total_steps(data.steps_per_epoch(stage.conditions)):
-            data.stream(stage.conditions, stage.balance, seed=0)
+    _check_frames(method, data, options.report)
     try:
         with _quiet_trainer():
             trainer = Trainer(**_devices(options), logger=False, enable_checkpointing=False)
@@ -122,6 +122,25 @@ def rehearse(method: Method, data: LidarData, options: TrainerOptions) -> None:
     data.check_divides(trainer.world_size)
 
 
+def _check_frames(method: Method, data: LidarData, judged: bool) -> None:
+    """Refuse frames that the method could not be trained on, or, if it is to be, not judged by."""
+    for split in dict.fromkeys(split for split in (data.split, data.probe, data.test) if split):
+        data.source(split)
+    _check_annotations(method, data)
+    if judged and data.probe and data.test:
+        for split in (data.probe, data.test):
+            frame = data.source(split)[0]
+            if (frame.pixel_labels if method.student == "images" else frame.labels) is None:
+                kind = "pixel" if method.student == "images" else "point"
+                raise UsageError(
+                    f"{data.card.name} {split} has no {kind} labels to judge {method.student} by; "
+                    "leave --data.probe and --data.test out"
+                )
+    for stage in method.stages().values():
+        if stage.total_steps(data.steps_per_epoch(stage.conditions)):
+            data.stream(stage.conditions, stage.balance, seed=0)
+
+
 def _check_annotations(method: Method, data: LidarData) -> None:
     """Refuse frames without what the method needs, and to find what it makes no use of."""
     found, wanted = data.annotated(), method.wants()
@@ -131,7 +150,7 @@ def _check_annotations(method: Method, data: LidarData) -> None:
                 f"--data.{setting} is given, but {type(method).__name__}, as it is set, has no use for it; leave it out"
             )
     for name in sorted(wanted.difference(found)):
-        collate([data.source()[0]]).need(name)
+        collate([data.shown()[0]]).need(name)
     if data.weak_labels is not None:
         data.weak_labels.key()  # so that a model that is not there is told
     if data.label_folder is not None:
@@ -157,8 +176,11 @@ def _run_stage(
         return finished
     method.begin(name, per_epoch)
     data.begin(stage.conditions, stage.balance, total, seed)
+    if 0 < total < stage.warmup:
+        note = f"stage {name}: its warm-up of {stage.warmup} steps is longer than its {total}; the rate stays low"
+        console.print(note, highlight=False, soft_wrap=True)
     history = Losses()
-    adverse = [name for name in data.source().conditions if name not in data.card.clear]
+    adverse = [name for name in data.shown().conditions if name not in data.card.clear]
     if stage.balance == "half" and not adverse:
         console.print(f"stage {name}: {data.card.name} {data.split} has no adverse frame; it sees clear ones alone")
     if total:
@@ -190,6 +212,8 @@ def _run_stage(
     method.finish()
     if 0 < total <= method.blind:
         console.print(f"stage {name}: no point was visible in an image; `lidar2d view` shows what the networks see")
+    elif idle := history.idle():
+        console.print(f"stage {name}: {', '.join(idle)} stayed 0 and taught nothing", highlight=False)
     if data.skipped:
         console.print(f"skipped {data.skipped} frames with bad files; `lidar2d check` names them")
     fell = {"steps": total, "losses": history.first_and_last()}

@@ -13,14 +13,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lidar2d.data.card import Card, folder_of
-from lidar2d.data.files import BadFileError, check_seen, problems, read_binary, read_image, read_points
-from lidar2d.data.nuscenes_index import open_index
-from lidar2d.data.source import Problem
+from lidar2d.data.file_source import Earlier, SweepSource, with_earlier
+from lidar2d.data.files import BadFileError, read_binary, read_points
+from lidar2d.data.label_maps import LabelMap
+from lidar2d.data.nuscenes.index import open_index
+from lidar2d.data.pixels import check_seen, not_read, read_whole
+from lidar2d.data.source import Expected, Problem
 from lidar2d.errors import DataError, UsageError
-from lidar2d.frame import Boxes, Frame
+from lidar2d.frame import Boxes, Frame, ImageFile
+
+_OWN_CAR = 1.0  # metres
 
 
-class NuScenes:
+class NuScenes(SweepSource):
     """nuScenes key frames; the card's splits name the folder of tables and the scenes.
 
     Args:
@@ -52,50 +57,77 @@ class NuScenes:
         self.rows = self._rows(split)
         samples = self.index.samples
         self.tokens = [token.decode() for token in samples["token"][self.rows]]
-        by_scene = [condition(scene["description"]) for scene in self.index.scenes]
+        listed = {name: key for key, written in (card.scene_conditions or {}).items() for name in scene_names(written)}
+        by_scene = [listed.get(scene["name"], card.clear[0]) for scene in self.index.scenes]
+        self.scenes = [self.index.scenes[scene]["name"] for scene in samples["scene"][self.rows]]
         self.conditions = [by_scene[scene] for scene in samples["scene"][self.rows]]
         self._box_class = np.array([_box_class(card, name) for name in self.index.categories], dtype=np.int64)
-        self._label_class = _label_table(card)
+        self._label_map = LabelMap(card, 256)
 
-    def __len__(self) -> int:
-        """Return the number of key frames."""
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> Frame:
-        """Read one key frame.
+    def unread(self, index: int) -> Frame:
+        """Read all of a key frame but its pixels.
 
         Raises:
             DataError: naming the file that is missing, unreadable or wrong.
         """
         sample = self.index.samples[self.rows[index]]
-        points = self._points(sample)
-        images, resized = zip(*(self._image(sample, view) for view in range(len(self.card.cameras))), strict=True)
+        own = self._points(sample)
+        points, labels = torch.from_numpy(own), self._labels(sample, len(own)) if sample["lidarseg"] >= 0 else None
+        if self.sweeps > 1:
+            points, labels = with_earlier(own, labels, self._earlier(sample))
+        files = self._image_files(sample)
         frame = Frame(
-            points=torch.from_numpy(points),
-            images=torch.stack(images),
-            intrinsics=torch.stack(resized) @ torch.from_numpy(sample["intrinsics"].copy()),
-            cam_from_lidar=torch.from_numpy(sample["cam_from_lidar"].copy()),
-            labels=self._labels(sample, len(points)) if sample["lidarseg"] else None,
+            points=points,
+            images=not_read(files),
+            intrinsics=torch.stack([file.intrinsics for file in files]),
+            cam_from_lidar=torch.from_numpy(self.index.cam_from_lidar(sample)),
+            labels=labels,
             boxes=self._boxes(sample),
+            files=files,
             condition=self.conditions[index],
             token=self.tokens[index],
         )
-        return check_seen(frame, [self.root / name.decode() for name in sample["images"]])
+        return check_seen(frame)
 
     def check(self) -> Iterator[tuple[str, list[Problem]]]:
         """Yield each key frame's token with its problems; each bad file is named once."""
-        named: set[Path] = set()
-        for index, token in enumerate(self.tokens):
-            sample = self.index.samples[self.rows[index]]
-            parts: list[Callable[[], object]] = [partial(self._points, sample)]
-            parts += [partial(self._image, sample, view) for view in range(len(self.card.cameras))]
-            if sample["lidarseg"]:
-                parts.append(partial(self._labels, sample, None))
-            yield token, problems(partial(self.__getitem__, index), parts, named)
+        wrong = self._wrong_conditions()  # told with the first frame
+        for token, found in super().check():
+            yield token, [*wrong, *found]
+            wrong = []
+
+    def parts(self, index: int) -> list[Callable[[], object]]:
+        """Return what reads each of a key frame's files."""
+        sample = self.index.samples[self.rows[index]]
+        found: list[Callable[[], object]] = [partial(self._points, sample)]
+        found += [partial(read_whole, file) for file in self._image_files(sample)]
+        return [*found, partial(self._labels, sample, None)] if sample["lidarseg"] >= 0 else found
+
+    def expected(self, index: int) -> list[Expected]:
+        """Return the files of a key frame."""
+        sample = self.index.samples[self.rows[index]]
+        scan = Expected(self.root / self.index.lidar(sample["sweep"]), row=20)
+        files = [Expected(file.path, picture=True, size=file.size) for file in self._image_files(sample)]
+        name = self.index.lidarseg(sample)
+        return [scan, *files] if name is None else [scan, *files, Expected(self.root / name, like=scan)]
+
+    def _wrong_conditions(self) -> list[Problem]:
+        """Hold the card's frozen lists against the tables' descriptions."""
+        said = dict(zip(self.index.samples["scene"][self.rows].tolist(), self.conditions, strict=True))
+        wrong = []
+        for row, listed in said.items():
+            scene = self.index.scenes[row]
+            told = condition(scene["description"])
+            if scene["description"] and told != listed:
+                wrong.append(f"{scene['name']} is {told} by its description and {listed} in the card")
+        if not wrong:
+            return []
+        more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        return [Problem(self.root / self.version / "scene.json", wrong[0] + more)]
 
     def image_files(self, index: int) -> list[Path]:
         """Return the paths of a frame's images, below the data set's folder."""
-        return [Path(name.decode()) for name in self.index.samples[self.rows[index]]["images"]]
+        return [Path(name) for name in self.index.images(self.index.samples[self.rows[index]])]
 
     def _rows(self, split: str) -> NDArray[np.int64]:
         """Return the samples of the split's scenes, in the tables' order."""
@@ -115,24 +147,37 @@ class NuScenes:
         return rows
 
     def _points(self, sample: np.void) -> NDArray[np.float32]:
-        points = read_points(self.root / sample["lidar"].decode(), 5, self.card.intensity_scale)
+        return self._sweep(sample["sweep"])
+
+    def _sweep(self, row: int) -> NDArray[np.float32]:
+        points = read_points(self.root / self.index.lidar(row), 5, self.card.intensity_scale)
         # theirs: x right, y forward; ours: x forward, y left
         return np.column_stack([points[:, 1], -points[:, 0], points[:, 2:]])
 
-    def _image(self, sample: np.void, view: int) -> tuple[Tensor, Tensor]:
-        height, width = sample["size"][view]
-        return read_image(self.root / sample["images"][view].decode(), self.image_size, (int(height), int(width)))
+    def _earlier(self, sample: np.void) -> Iterator[Earlier]:
+        """Yield the sweeps before the key frame's.
+
+        Points that lie within a metre of the sensor are the car's own, and left out, as the official reader does.
+        """
+        for row, motion, seconds in self.index.earlier(sample, self.sweeps - 1):
+            points = self._sweep(row)
+            yield points[(np.abs(points[:, :2]) >= _OWN_CAR).any(1)], motion, seconds
+
+    def _image_files(self, sample: np.void) -> tuple[ImageFile, ...]:
+        cameras = self.index.cameras[sample["cameras"]]
+        sizes, matrices = cameras["size"].tolist(), torch.from_numpy(cameras["intrinsics"].copy())
+        return tuple(
+            ImageFile(self.root / name, (height, width), intrinsics)
+            for name, (height, width), intrinsics in zip(self.index.images(sample), sizes, matrices, strict=True)
+        )
 
     def _labels(self, sample: np.void, points: int | None) -> Tensor:
         """Read the class of each point; None points leaves their number unchecked."""
-        path = self.root / sample["lidarseg"].decode()
+        path = self.root / str(self.index.lidarseg(sample))
         raw = read_binary(path, np.uint8)
         if points is not None and len(raw) != points:
             raise BadFileError(path, f"has {len(raw)} labels; its scan has {points} points")
-        labels = self._label_class[raw]
-        if (unknown := raw[labels < -1]).size:
-            raise BadFileError(path, f"has label {unknown[0]}, which the card's label_map does not know")
-        return torch.from_numpy(labels)
+        return self._label_map.classes(raw, path)
 
     def _boxes(self, sample: np.void) -> Boxes | None:
         """Return the boxes of the card's classes; None where the version has no annotations at all."""
@@ -142,16 +187,16 @@ class NuScenes:
         classes = self._box_class[boxes["category"]]
         boxes, classes = boxes[classes >= 0], classes[classes >= 0]
         return Boxes(
-            torch.from_numpy(boxes["geometry"].copy()),
+            torch.from_numpy(boxes["geometry"].astype(np.float64)),
             torch.from_numpy(classes),
-            torch.from_numpy(boxes["velocity"].copy()),
+            torch.from_numpy(boxes["velocity"].astype(np.float64)),
         )
 
 
 def condition(description: str) -> str:
-    """Name a scene's condition by the words of its description: day, rain, night or night-rain."""
-    words = re.split(r"[,\s.]+", description.lower())
-    return "-".join(word for word in ("night", "rain") if word in words) or "day"
+    """Name a scene's condition by the words of its description: the rule behind the card's frozen lists."""
+    words = re.split(r"[,\s.;]+", description.lower())
+    return f"{'night' if 'night' in words else 'day'}-{'rain' if 'rain' in words else 'dry'}"
 
 
 def scene_names(written: str) -> set[str]:
@@ -181,10 +226,3 @@ def _no_tables(card: Card, split: str, root: Path) -> str:
 def _box_class(card: Card, category: str) -> int:
     name = (card.box_map or {}).get(category)
     return -1 if name is None else card.box_classes.index(name)
-
-
-def _label_table(card: Card) -> NDArray[np.int64]:
-    table = np.full(256, -2, dtype=np.int64)  # -2: a raw label that the card does not know
-    for raw, index in (card.label_map or {}).items():
-        table[raw] = index
-    return table

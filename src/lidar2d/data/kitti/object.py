@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lidar2d.data.card import Card, folder_of
-from lidar2d.data.files import BadFileError, check_seen, problems, read_image, read_points, read_text
-from lidar2d.data.source import Problem
-from lidar2d.frame import Boxes, Frame
+from lidar2d.data.file_source import FileSource
+from lidar2d.data.files import BadFileError, read_points, read_text
+from lidar2d.data.kitti.calibration import calibration
+from lidar2d.data.pixels import check_seen, image_size, not_read, read_whole
+from lidar2d.data.source import Expected
+from lidar2d.frame import Boxes, Frame, ImageFile
 
-_CALIB_KEYS = {"P2": (3, 4), "R0_rect": (3, 3), "Tr_velo_to_cam": (3, 4)}
-_HALF_PIXEL = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])  # KITTI's pixel centres are at whole numbers
 
-
-class Kitti:
+class Kitti(FileSource):
     """KITTI object frames; the card's splits name a folder (training) and a list in ImageSets.
 
     Args:
@@ -46,42 +46,46 @@ class Kitti:
         # the test set has none, and training without labels is fine
         self.labelled = (self.folder / "label_2").is_dir()
 
-    def __len__(self) -> int:
-        """Return the number of frames."""
-        return len(self.tokens)
-
-    def __getitem__(self, index: int) -> Frame:
-        """Read one frame.
+    def unread(self, index: int) -> Frame:
+        """Read all of a frame but its pixels.
 
         Raises:
             DataError: naming the file that is missing, unreadable or wrong.
         """
         token = self.tokens[index]
         intrinsics, rect_from_lidar, cam_from_rect = self._calibration(token)
-        image, resized = read_image(self._file("image_2", token), self.image_size)
+        files = (self._image_file(token, intrinsics),)
         frame = Frame(
             points=torch.from_numpy(self._points(token)),
-            images=image[None],
-            intrinsics=(resized @ torch.from_numpy(intrinsics))[None],
+            images=not_read(files),
+            intrinsics=torch.from_numpy(intrinsics)[None],
             cam_from_lidar=torch.from_numpy(cam_from_rect @ rect_from_lidar)[None],
             boxes=self._boxes(token, rect_from_lidar) if self.labelled else None,
+            files=files,
             condition=self.conditions[index],
             token=token,
         )
-        return check_seen(frame, [self._file("image_2", token)])
+        return check_seen(frame)
 
-    def check(self) -> Iterator[tuple[str, list[Problem]]]:
-        """Yield each frame's token with its problems; each bad file is named once."""
-        named: set[Path] = set()
-        for index, token in enumerate(self.tokens):
-            parts: list[Callable[[], object]] = [
-                partial(self._points, token),
-                partial(read_image, self._file("image_2", token), self.image_size),
-                partial(self._calibration, token),
-            ]
-            if self.labelled:
-                parts.append(partial(self._boxes, token, np.eye(4)))
-            yield token, problems(partial(self.__getitem__, index), parts, named)
+    def parts(self, index: int) -> list[Callable[[], object]]:
+        """Return what reads each of a frame's files."""
+        token = self.tokens[index]
+        found: list[Callable[[], object]] = [
+            partial(self._points, token),
+            partial(self._picture, token),
+            partial(self._calibration, token),
+        ]
+        return [*found, partial(self._boxes, token, np.eye(4))] if self.labelled else found
+
+    def expected(self, index: int) -> list[Expected]:
+        """Return the files of a frame."""
+        token = self.tokens[index]
+        files = [
+            Expected(self._file("velodyne", token), row=16),
+            Expected(self._file("image_2", token), picture=True),
+            Expected(self._file("calib", token)),
+        ]
+        return [*files, Expected(self._file("label_2", token), empty=True)] if self.labelled else files
 
     def image_files(self, index: int) -> list[Path]:
         """Return the path of a frame's image, below the data set's folder."""
@@ -91,6 +95,13 @@ class Kitti:
         ending = {"velodyne": "bin", "image_2": "png", "calib": "txt", "label_2": "txt"}[kind]
         return self.folder / kind / f"{token}.{ending}"
 
+    def _image_file(self, token: str, intrinsics: NDArray[np.float64]) -> ImageFile:
+        path = self._file("image_2", token)
+        return ImageFile(path, image_size(path), torch.from_numpy(intrinsics))
+
+    def _picture(self, token: str) -> Tensor:
+        return read_whole(self._image_file(token, np.eye(3)))
+
     def _points(self, token: str) -> NDArray[np.float32]:
         return read_points(self._file("velodyne", token), 4, self.card.intensity_scale)
 
@@ -99,46 +110,6 @@ class Kitti:
 
     def _boxes(self, token: str, rect_from_lidar: NDArray[np.float64]) -> Boxes:
         return boxes(self._file("label_2", token), self.card.box_classes, np.linalg.inv(rect_from_lidar))
-
-
-def calibration(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Read K (3, 3), rect_from_lidar and cam_from_rect (4, 4) of the left colour camera.
-
-    Labels live in the rectified frame of camera 0. Camera 2 lies some centimetres beside it, which KITTI writes as
-    a fourth column of its projection: P2 = K [I | t]. That shift belongs to the pose, so that K is a plain K.
-
-    Raises:
-        BadFileError: if the file or one of its keys is missing or wrong.
-    """
-    values = _calib_values(path)
-    p2, rectify, velo = values["P2"], values["R0_rect"], values["Tr_velo_to_cam"]
-    for name, rotation in (("R0_rect", rectify), ("Tr_velo_to_cam", velo[:, :3])):
-        if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3):
-            raise BadFileError(path, f"{name} is no rotation")
-    if p2[0, 0] <= 0 or p2[1, 1] <= 0:
-        raise BadFileError(path, "P2 has no positive focal length")
-    rect_from_lidar, cam_from_rect = np.eye(4), np.eye(4)
-    rect_from_lidar[:3] = rectify @ velo
-    cam_from_rect[:3, 3] = np.linalg.solve(p2[:, :3], p2[:, 3])
-    return _HALF_PIXEL @ p2[:, :3], rect_from_lidar, cam_from_rect
-
-
-def _calib_values(path: Path) -> dict[str, NDArray[np.float64]]:
-    lines = dict(line.split(":", 1) for line in read_text(path).splitlines() if ":" in line)
-    values = {}
-    for key, shape in _CALIB_KEYS.items():
-        if key not in lines:
-            raise BadFileError(path, f"no key '{key}'")
-        try:
-            numbers = np.array(lines[key].split(), dtype=np.float64)
-        except ValueError:
-            raise BadFileError(path, f"'{key}' has a value that is no number") from None
-        if numbers.size != np.prod(shape):
-            raise BadFileError(path, f"'{key}' has {numbers.size} values; {np.prod(shape)} are needed")
-        if not np.isfinite(numbers).all():
-            raise BadFileError(path, f"'{key}' has NaN or infinite values")
-        values[key] = numbers.reshape(shape)
-    return values
 
 
 def boxes(path: Path, names: tuple[str, ...], lidar_from_rect: NDArray[np.float64]) -> Boxes:

@@ -1,0 +1,88 @@
+"""The nuScenes JSON tables as streams of records: the trainval tables have gigabytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import rich.progress
+
+from lidar2d.data.files import BadFileError
+
+Record = dict[str, Any]
+
+TABLES = (
+    "scene",
+    "sample",
+    "sensor",
+    "calibrated_sensor",
+    "sample_data",
+    "ego_pose",
+    "category",
+    "instance",
+    "sample_annotation",
+    "lidarseg",
+)
+_OPTIONAL = ("lidarseg",)  # a download of its own
+_CHUNK = 1 << 22  # characters read at a time
+_LONGEST = 1 << 20  # characters: no record comes near; what is longer will never end
+_SLOW = 1 << 26  # bytes from which reading a table shows its progress
+
+
+def records(folder: Path, table: str) -> Iterator[Record]:
+    """Yield the records of a table, one at a time, without holding the table.
+
+    Raises:
+        BadFileError: if the table is missing, or no list of records.
+    """
+    path = folder / f"{table}.json"
+    if not path.is_file():
+        if table in _OPTIONAL:
+            return
+        raise BadFileError(path, "missing; every version of nuScenes has this table")
+    decoder = json.JSONDecoder()
+    text, start = "", 0
+    quiet = path.stat().st_size < _SLOW
+    with rich.progress.open(
+        path, "r", encoding="utf-8", errors="replace", description=f"reading {path.name}", disable=quiet, transient=True
+    ) as file:
+        while True:
+            while start < len(text) and text[start] in " \r\n\t,[":
+                start += 1
+            if start < len(text) and text[start] == "]":
+                return
+            try:
+                if start == len(text):
+                    raise ValueError("more text is needed")
+                record, start = decoder.raw_decode(text, start)
+            except ValueError:
+                more = file.read(_CHUNK) if len(text) - start < _LONGEST else ""
+                if not more:
+                    raise BadFileError(path, "ends in the middle, or is no JSON list of records") from None
+                text, start = text[start:] + more, 0
+                continue
+            if not isinstance(record, dict):
+                raise BadFileError(path, "is no list of records")
+            yield record
+
+
+def by_token(
+    folder: Path, table: str, row: Callable[[Record], Any], keep: Callable[[Record], bool] = lambda _: True
+) -> dict[str, Any]:
+    """Read what is needed of each record, by token; a key that is missing, or points nowhere, is the table's fault."""
+    found = {}
+    for record in records(folder, table):
+        try:
+            if keep(record):
+                found[record["token"]] = row(record)
+        except (KeyError, TypeError, ValueError) as error:
+            raise wrong(folder, table, record, error) from None
+    return found
+
+
+def wrong(folder: Path, table: str, record: Record, error: Exception) -> BadFileError:
+    """Say what is wrong with one record."""
+    fault = "no such key or record:" if isinstance(error, KeyError) else "bad value:"
+    return BadFileError(folder / f"{table}.json", f"record {record.get('token')}: {fault} {error}")
