@@ -40,6 +40,7 @@ class Card:
     scene_conditions: dict[str, str] | None = None  # condition -> its scenes; the others have the first clear one
     label_map: dict[int, int] | None = None  # raw label -> class index, -1 = ignore; every raw id has a line
     box_map: dict[str, str] | None = None  # raw category -> box class; boxes of other categories are left out
+    category_map: dict[str, int] | None = None  # the same of a table of categories by name
     intrinsics: tuple[float, ...] | None = None  # K of all images, row by row, where no file says it
     depth_scale: float = 256.0  # of 16-bit depth images, per metre
     elevation: tuple[float, float] = (-30.0, 10.0)  # degrees: lowest and highest beam of the LiDAR

@@ -6,11 +6,6 @@ the LiDAR's sweeps between them. They are streamed record by record into arrays 
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
-import tempfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lidar2d.data.arrays import Made, keep, load
 from lidar2d.data.cache import cache_folder
 from lidar2d.data.nuscenes.names import Names
 from lidar2d.data.nuscenes.poses import OURS_FROM_NUSCENES, inverses, matrices
 from lidar2d.data.nuscenes.records import TABLES
-from lidar2d.data.nuscenes.tables import Tables, build
-from lidar2d.errors import DataError
+from lidar2d.data.nuscenes.tables import build
 
-_FORMAT = 2  # goes up when the arrays change their meaning
+_LAYOUT = 3  # goes up when the arrays change their meaning
 _ARRAYS = ("samples", "sweeps", "cameras", "boxes")
 
 
@@ -37,7 +32,7 @@ class Index:
     folder: Path  # holds the arrays; pickling carries its name alone
     samples: NDArray[np.void]  # see tables.sample_dtype
     sweeps: NDArray[np.void]  # see tables.SWEEP_DTYPE
-    cameras: NDArray[np.void]  # see tables.CAMERA_DTYPE
+    cameras: NDArray[np.void]  # see cameras.CAMERA_DTYPE
     boxes: NDArray[np.void]  # see boxes.BOX_DTYPE
     scenes: list[dict[str, str]]  # name and description, by samples["scene"]
     categories: list[str]  # by boxes["category"]
@@ -101,77 +96,19 @@ def open_index(root: Path, version: str, cameras: Sequence[str], cache: Path | N
     Raises:
         DataError: if a table is missing or wrong, or the index cannot be written.
     """
-    home = cache or cache_folder() / "nuscenes"
-    place = f"{version}-{_digest([str(root.resolve()), version, *cameras])}"
-    folder = home / f"{place}-{_fingerprint(root / version)}"
-    if not _is_sound(folder):
-        _replace(folder, root, version, cameras)
-        for stale in home.glob(f"{place}-*"):
-            if stale != folder:
-                shutil.rmtree(stale, ignore_errors=True)
-    return _load(folder)
 
+    def make() -> Made:
+        tables = build(root / version, cameras)
+        facts = {"scenes": tables.scenes, "categories": tables.categories, "words": tables.words}
+        return Made({name: getattr(tables, name) for name in _ARRAYS}, facts)
 
-def _fingerprint(tables: Path) -> str:
-    parts = [str(_FORMAT)]
-    for name in TABLES:
-        path = tables / f"{name}.json"
-        if path.is_file():
-            parts.append(f"{name} {path.stat().st_size} {path.stat().st_mtime_ns}")
-    return _digest(parts)
-
-
-def _digest(parts: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def _is_sound(folder: Path) -> bool:
-    try:
-        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        return all(zlib.crc32((folder / f"{name}.npy").read_bytes()) == meta["crc"][name] for name in _ARRAYS)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    files = [root / version / f"{name}.json" for name in TABLES]
+    place = (version, str(root.resolve()), *cameras)
+    return _load(keep(cache or cache_folder() / "nuscenes", place, files, _LAYOUT, make))
 
 
 def _load(folder: Path) -> Index:
-    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-    samples, sweeps, cameras, boxes = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS)
-    return Index(folder, samples, sweeps, cameras, boxes, meta["scenes"], meta["categories"], Names(meta["words"]))
-
-
-def _replace(folder: Path, root: Path, version: str, cameras: Sequence[str]) -> None:
-    """Make the index anew."""
-    tables = build(root / version, cameras)
-    try:
-        _write(folder, tables)
-    except OSError as error:
-        raise DataError(
-            f"cannot keep the index of {root / version} in {folder.parent}: {error.strerror}\n"
-            "make room there, or set LIDAR2D_CACHE to another folder"
-        ) from None
-
-
-def _write(folder: Path, tables: Tables) -> None:
-    """Write the index into a folder beside its place, then move it there in one step."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
-    try:
-        crc = {}
-        for name in _ARRAYS:
-            np.save(fresh / f"{name}.npy", getattr(tables, name))
-            crc[name] = zlib.crc32((fresh / f"{name}.npy").read_bytes())
-        meta = {"crc": crc, "scenes": tables.scenes, "categories": tables.categories, "words": tables.words}
-        (fresh / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
-        _move(fresh, folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _move(fresh: Path, folder: Path) -> None:
-    try:
-        fresh.rename(folder)
-    except OSError:
-        if _is_sound(folder):
-            return  # another process was faster, and made the same
-        shutil.rmtree(folder, ignore_errors=True)
-        fresh.rename(folder)
+    made = load(folder)
+    samples, sweeps, cameras, boxes = (made.arrays[name] for name in _ARRAYS)
+    scenes, categories, words = (made.facts[key] for key in ("scenes", "categories", "words"))
+    return Index(folder, samples, sweeps, cameras, boxes, scenes, categories, Names(words))

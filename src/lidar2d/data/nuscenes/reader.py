@@ -16,6 +16,7 @@ from lidar2d.data.card import Card, folder_of
 from lidar2d.data.file_source import Earlier, SweepSource, with_earlier
 from lidar2d.data.files import BadFileError, read_binary, read_points
 from lidar2d.data.label_maps import LabelMap
+from lidar2d.data.nuscenes.cameras import image_file
 from lidar2d.data.nuscenes.index import open_index
 from lidar2d.data.pixels import check_seen, not_read, read_whole
 from lidar2d.data.source import Expected, Problem
@@ -164,12 +165,8 @@ class NuScenes(SweepSource):
             yield points[(np.abs(points[:, :2]) >= _OWN_CAR).any(1)], motion, seconds
 
     def _image_files(self, sample: np.void) -> tuple[ImageFile, ...]:
-        cameras = self.index.cameras[sample["cameras"]]
-        sizes, matrices = cameras["size"].tolist(), torch.from_numpy(cameras["intrinsics"].copy())
-        return tuple(
-            ImageFile(self.root / name, (height, width), intrinsics)
-            for name, (height, width), intrinsics in zip(self.index.images(sample), sizes, matrices, strict=True)
-        )
+        names, cameras = self.index.images(sample), self.index.cameras[sample["cameras"]]
+        return tuple(image_file(self.root / name, camera) for name, camera in zip(names, cameras, strict=True))
 
     def _labels(self, sample: np.void, points: int | None) -> Tensor:
         """Read the class of each point; None points leaves their number unchecked."""

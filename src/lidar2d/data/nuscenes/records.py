@@ -1,4 +1,4 @@
-"""The nuScenes JSON tables as streams of records: the trainval tables have gigabytes."""
+"""The JSON tables of nuScenes and nuImages as streams of records: the trainval tables have gigabytes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import rich.progress
 from lidar2d.data.files import BadFileError
 
 Record = dict[str, Any]
+
+TOKEN = "S32"  # as an array holds it
 
 TABLES = (
     "scene",
@@ -41,7 +43,7 @@ def records(folder: Path, table: str) -> Iterator[Record]:
     if not path.is_file():
         if table in _OPTIONAL:
             return
-        raise BadFileError(path, "missing; every version of nuScenes has this table")
+        raise BadFileError(path, "missing; every version has this table")
     decoder = json.JSONDecoder()
     text, start = "", 0
     quiet = path.stat().st_size < _SLOW
@@ -86,3 +88,14 @@ def wrong(folder: Path, table: str, record: Record, error: Exception) -> BadFile
     """Say what is wrong with one record."""
     fault = "no such key or record:" if isinstance(error, KeyError) else "bad value:"
     return BadFileError(folder / f"{table}.json", f"record {record.get('token')}: {fault} {error}")
+
+
+def keepable(token: object) -> str:
+    """Refuse a token that its place in an array would change.
+
+    Raises:
+        ValueError: saying so.
+    """
+    if not (isinstance(token, str) and token.isascii() and 0 < len(token) <= int(TOKEN[1:])):
+        raise ValueError(f"token {token!r} is not {TOKEN[1:]} letters and digits at most")
+    return token

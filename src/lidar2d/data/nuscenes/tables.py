@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from lidar2d.data.files import BadFileError
 from lidar2d.data.nuscenes.boxes import read_boxes
+from lidar2d.data.nuscenes.cameras import CAMERA_DTYPE, camera_row
 from lidar2d.data.nuscenes.names import NAME_DTYPE, Names
 from lidar2d.data.nuscenes.poses import OURS_FROM_NUSCENES, POSE, compose, matrices, pose
-from lidar2d.data.nuscenes.records import Record, by_token, wrong
+from lidar2d.data.nuscenes.records import TOKEN, Record, by_token, keepable, wrong
 
 LIDAR = "LIDAR_TOP"
-TOKEN = "S32"
 
 SWEEP_DTYPE = np.dtype(
     [
@@ -27,7 +27,6 @@ SWEEP_DTYPE = np.dtype(
         ("global_from_lidar", *POSE),  # of the LiDAR's own axes
     ]
 )
-CAMERA_DTYPE = np.dtype([("intrinsics", np.float64, (3, 3)), ("size", np.int32, 2)])  # size: height, width
 
 
 def sample_dtype(cameras: int) -> np.dtype[np.void]:
@@ -75,7 +74,7 @@ def build(folder: Path, cameras: Sequence[str]) -> Tables:
     scene_rows = {token: row for row, token in enumerate(scenes)}
 
     def sample(r: Record) -> tuple[int, int]:
-        _keepable(r["token"])
+        keepable(r["token"])
         return scene_rows[r["scene_token"]], int(r["timestamp"])
 
     samples = by_token(folder, "sample", sample)
@@ -98,17 +97,6 @@ def build(folder: Path, cameras: Sequence[str]) -> Tables:
         list(categories.values()),
         names.words,
     )
-
-
-def _keepable(token: object) -> str:
-    """Refuse a token that its place in an array would change.
-
-    Raises:
-        ValueError: saying so.
-    """
-    if not (isinstance(token, str) and token.isascii() and 0 < len(token) <= int(TOKEN[1:])):
-        raise ValueError(f"token {token!r} is not {TOKEN[1:]} letters and digits at most")
-    return token
 
 
 class Shot(NamedTuple):
@@ -144,7 +132,7 @@ def _shots(folder: Path, samples: dict[str, Any], cameras: Sequence[str]) -> lis
         key, wanted = bool(r["is_key_frame"]), mount["channel"] in channels and r["sample_token"] in samples
         if wanted and (key or mount["channel"] == LIDAR):
             stamp, ego, size = int(r["timestamp"]), r["ego_pose_token"], (int(r["height"]), int(r["width"]))
-            kept.append(Shot(_keepable(r["token"]), r["sample_token"], key, stamp, ego, mount, r["filename"], size))
+            kept.append(Shot(keepable(r["token"]), r["sample_token"], key, stamp, ego, mount, r["filename"], size))
 
     by_token(folder, "sample_data", keep)
     found = {(shot.sample, shot.calibration["channel"]) for shot in kept if shot.key}
@@ -211,25 +199,9 @@ def _samples(
         view = views[channel]
         rows["files"][place, view] = names.keep(shot.file)
         rows["global_from_cam"][place, view] = poses[row]
-        camera = _camera(folder, shot).tobytes()
+        try:
+            camera = camera_row(shot.calibration["intrinsic"], shot.size).tobytes()
+        except ValueError as error:
+            raise wrong(folder, "sample_data", {"token": shot.token}, error) from None
         rows["cameras"][place, view] = different.setdefault(camera, len(different))
     return rows, np.frombuffer(b"".join(different), CAMERA_DTYPE)
-
-
-def _camera(folder: Path, shot: Shot) -> NDArray[np.void]:
-    camera = np.zeros((), CAMERA_DTYPE)
-    try:
-        intrinsics = np.array(shot.calibration["intrinsic"], dtype=np.float64)
-        if intrinsics.shape != (3, 3) or not np.isfinite(intrinsics).all():
-            raise ValueError("a camera's intrinsics are no finite 3x3 matrix")
-        if not np.array_equal(intrinsics[2], [0, 0, 1]):
-            raise ValueError("the last row of a camera's intrinsics must be 0 0 1")
-        if min(intrinsics[0, 0], intrinsics[1, 1]) <= 0:
-            raise ValueError("a camera's focal length is not positive")
-        intrinsics[:2, 2] += 0.5  # nuScenes' pixel centres are at whole numbers
-        if min(shot.size) <= 0:
-            raise ValueError(f"an image of {shot.size[1]}x{shot.size[0]} pixels")
-    except (TypeError, ValueError) as error:
-        raise wrong(folder, "sample_data", {"token": shot.token}, error) from None
-    camera["intrinsics"], camera["size"] = intrinsics, shot.size
-    return camera
