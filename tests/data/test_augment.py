@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.random import Generator
 from torch import Tensor
 
-from lidar2d.data import augment
+from lidar2d.data import clouds, windows
 from lidar2d.data.augment import Augment
 from lidar2d.errors import UsageError
 from lidar2d.frame import Boxes, Frame, Pairs, collate
@@ -75,10 +75,10 @@ def resized(_before: Frame, _after: Frame, _seed: int) -> Callable[[int, float, 
 
 
 def cropped(before: Frame, _after: Frame, seed: int) -> Callable[[int, float, float], tuple[float, float]]:
-    windows = augment.draw_windows(before, np.random.default_rng(seed))
+    drawn = windows.draw_windows(before, np.random.default_rng(seed))
 
     def carry(view: int, u: float, v: float) -> tuple[float, float]:
-        top, left, height, width = windows[view]
+        top, left, height, width = drawn[view]
         return (u - left) * SIZE[1] / width, (v - top) * SIZE[0] / height
 
     return carry
@@ -93,19 +93,19 @@ def mirrored(before: Frame, after: Frame, _seed: int) -> Callable[[int, float, f
 
 
 def moved(draw: Callable[[Generator], torch.Tensor]) -> Callable[[Frame, Generator], Frame]:
-    return lambda frame, rng: augment.move_points(frame, draw(rng))
+    return lambda frame, rng: clouds.move_points(frame, draw(rng))
 
 
 AUGMENTATIONS: dict[str, tuple[Callable[[Frame, Generator], Frame], Carry]] = {
-    "rotate": (moved(augment.rotation), stay),
-    "flip_points": (moved(augment.mirroring), stay),
-    "scale": (moved(lambda rng: augment.scaling(rng, 0.7, 1.4)), stay),
-    "translate": (moved(lambda rng: augment.shift(rng, 2.0)), stay),
-    "drop_cuboid": (lambda frame, rng: augment.drop_cuboid(frame, rng, 0.9), stay),
-    "resize": (lambda frame, _rng: augment.resize(frame, SIZE), resized),
-    "crop_resize": (lambda frame, rng: augment.crop_resize(frame, rng, SIZE), cropped),
-    "flip_image": (augment.flip_image, mirrored),
-    "photometric": (augment.photometric, stay),
+    "rotate": (moved(clouds.rotation), stay),
+    "flip_points": (moved(clouds.mirroring), stay),
+    "scale": (moved(lambda rng: clouds.scaling(rng, 0.7, 1.4)), stay),
+    "translate": (moved(lambda rng: clouds.shift(rng, 2.0)), stay),
+    "drop_cuboid": (lambda frame, rng: clouds.drop_cuboid(frame, rng, 0.9), stay),
+    "resize": (lambda frame, _rng: windows.resize(frame, SIZE), resized),
+    "crop_resize": (lambda frame, rng: windows.crop_resize(frame, rng, SIZE), cropped),
+    "flip_image": (windows.flip_image, mirrored),
+    "photometric": (Augment(photometric=1.0).shade, stay),
 }
 
 
@@ -234,13 +234,13 @@ def test_maps_take_the_nearest_pixel(name: str, seed: int):
 
 def test_resizing_to_the_same_size_changes_nothing():
     frame = make_frame(0)
-    assert augment.resize(frame, (H, W)) is frame
+    assert windows.resize(frame, (H, W)) is frame
 
 
 def test_crops_stay_within_their_bounds():
     frame, rng = make_frame(2), np.random.default_rng(2)
     for _ in range(100):
-        for top, left, height, width in augment.draw_windows(frame, rng, (0.3, 0.8), (1.4, 1.9)):
+        for top, left, height, width in windows.draw_windows(frame, rng, (0.3, 0.8), (1.4, 1.9)):
             assert top >= 0
             assert left >= 0
             assert top + height <= H
@@ -253,20 +253,20 @@ def test_crop_keeps_three_quarters_of_the_pairs_where_a_draw_can():
     frame = make_frame(3, points=3000)
     before = pairs_by_name(frame)
     for seed in range(10):
-        after = pairs_by_name(augment.crop_resize(frame, np.random.default_rng(seed), SIZE))
+        after = pairs_by_name(windows.crop_resize(frame, np.random.default_rng(seed), SIZE))
         for view in range(3):
             total, kept = (sum(key[1] == view for key in found) for found in (before, after))
             assert kept >= 0.75 * total
 
 
 def test_crop_that_cannot_keep_enough_ends():
-    windows = augment.draw_windows(make_frame(4, points=3000), np.random.default_rng(4), (0.1, 0.1), (1.5, 1.6))
-    assert len(windows) == 3
+    drawn = windows.draw_windows(make_frame(4, points=3000), np.random.default_rng(4), (0.1, 0.1), (1.5, 1.6))
+    assert len(drawn) == 3
 
 
 def test_shape_that_no_window_has_gives_the_largest_central_one():
-    windows = augment.draw_windows(make_frame(5), np.random.default_rng(5), (1.0, 1.0), (0.5, 0.5))
-    assert windows == [(0, (W - 30) // 2, 60, 30)] * 3
+    drawn = windows.draw_windows(make_frame(5), np.random.default_rng(5), (1.0, 1.0), (0.5, 0.5))
+    assert drawn == [(0, (W - 30) // 2, 60, 30)] * 3
 
 
 # ---- points
@@ -311,7 +311,7 @@ def test_rotation_reaches_every_direction_and_keeps_heights():
     frame, rng = make_frame(0), np.random.default_rng(0)
     angles = []
     for _ in range(200):
-        turned = moved(augment.rotation)(frame, rng)
+        turned = moved(clouds.rotation)(frame, rng)
         torch.testing.assert_close(turned.points[:, 2:], frame.points[:, 2:], **EXACT)
         angles.append(float(torch.atan2(turned.points[0, 1], turned.points[0, 0])))
     assert np.histogram(angles, bins=8, range=(-np.pi, np.pi))[0].min() > 5
@@ -339,7 +339,7 @@ def test_drop_cuboid_cuts_one_axis_aligned_cuboid():
     frame = make_frame(6, points=4000)
     cut = 0
     for seed in range(20):
-        after = augment.drop_cuboid(frame, np.random.default_rng(seed), 0.5)
+        after = clouds.drop_cuboid(frame, np.random.default_rng(seed), 0.5)
         kept = torch.zeros(len(frame.points), dtype=torch.bool)
         kept[after.points[:, 3].long()] = True
         gone = frame.points[~kept, :3]
@@ -357,7 +357,7 @@ def test_drop_cuboid_spares_a_view_that_would_lose_too_many_pairs():
     middle[:, :3] = middle[:, :3] * 0.01 + torch.tensor([10.0, 0, 0])  # one clump that only the first view sees
     clump = replace(frame, points=middle)
     for seed in range(20):
-        after = augment.drop_cuboid(clump, np.random.default_rng(seed), 2.5)
+        after = clouds.drop_cuboid(clump, np.random.default_rng(seed), 2.5)
         assert sum(view == 0 for _, view in pairs_by_name(after)) >= 0.75 * sum(
             view == 0 for _, view in pairs_by_name(clump)
         )
@@ -365,7 +365,7 @@ def test_drop_cuboid_spares_a_view_that_would_lose_too_many_pairs():
 
 def test_photometric_changes_colours_alone():
     frame = make_frame(0)
-    after = augment.photometric(frame, np.random.default_rng(0), 1.0)
+    after = Augment(photometric=1.0).shade(frame, np.random.default_rng(0))
     assert not torch.equal(after.images, frame.images)
     assert after.images.min() >= 0
     assert after.images.max() <= 1
@@ -377,7 +377,7 @@ def test_photometric_changes_colours_alone():
 def test_stronger_photometric_changes_more():
     frame = make_frame(0)
     change = [
-        float((augment.photometric(frame, np.random.default_rng(s), k).images - frame.images).abs().mean())
+        float((Augment(photometric=k).shade(frame, np.random.default_rng(s)).images - frame.images).abs().mean())
         for k in (0.1, 0.4, 1.0)
         for s in (1,)
     ]
@@ -416,7 +416,7 @@ def test_values_without_meaning_are_refused(wrong: dict[str, object], message: s
 def test_moving_points_by_hand_is_the_same_matrix_for_corners():
     frame = make_frame(8)
     matrix = torch.tensor([[0.0, -1.5, 0, 3], [-1.5, 0, 0, -2], [0, 0, 1.5, 1], [0, 0, 0, 1]], dtype=torch.float64)
-    after = augment.move_points(frame, matrix)
+    after = clouds.move_points(frame, matrix)
     assert frame.boxes is not None
     assert after.boxes is not None
     by_hand = transform(matrix, box_corners(frame.boxes.geometry))
@@ -432,7 +432,7 @@ def test_moving_points_by_hand_is_the_same_matrix_for_corners():
 
 def test_of_each_cube_one_random_point_is_kept():
     frame = make_frame(6, points=4000)
-    kept = [augment.thin(frame, np.random.default_rng(seed), 2.0) for seed in range(3)]
+    kept = [clouds.thin(frame, np.random.default_rng(seed), 2.0) for seed in range(3)]
     cubes = {tuple(cube) for cube in (frame.points[:, :3] / 2.0).floor().long().tolist()}
     for after in kept:
         own = [tuple(cube) for cube in (after.points[:, :3] / 2.0).floor().long().tolist()]
@@ -445,12 +445,12 @@ def test_of_each_cube_one_random_point_is_kept():
 
 def test_the_nearest_points_to_a_random_one_are_kept():
     frame = make_frame(7, points=500)
-    after = augment.nearest(frame, np.random.default_rng(1), 40)
+    after = clouds.nearest(frame, np.random.default_rng(1), 40)
     assert len(after.points) == 40
     names = after.points[:, 3].long().tolist()
     away = torch.cdist(frame.points[:, :3], frame.points[:, :3])
     assert any(set(row.topk(40, largest=False).indices.tolist()) == set(names) for row in away)
-    assert augment.nearest(frame, np.random.default_rng(1), 500) is frame
+    assert clouds.nearest(frame, np.random.default_rng(1), 500) is frame
 
 
 def test_visible_points_are_those_of_the_pairs():
@@ -473,10 +473,10 @@ def test_boxes_and_radii_keep_what_lies_within():
 
 def test_turns_stay_within_their_angle_and_one_axis_is_mirrored_at_most():
     rng = np.random.default_rng(0)
-    angles = [float(torch.atan2(m[1, 0], m[0, 0])) for m in (augment.rotation(rng, 22.5) for _ in range(300))]
+    angles = [float(torch.atan2(m[1, 0], m[0, 0])) for m in (clouds.rotation(rng, 22.5) for _ in range(300))]
     assert np.radians(20) < max(angles) <= np.radians(22.5)
     assert -np.radians(20) > min(angles) >= -np.radians(22.5)
-    signs = [tuple(augment.mirroring(rng, "one").diagonal()[:2].tolist()) for _ in range(600)]
+    signs = [tuple(clouds.mirroring(rng, "one").diagonal()[:2].tolist()) for _ in range(600)]
     assert {(-1.0, 1.0), (1.0, -1.0), (1.0, 1.0)} == set(signs)
     assert min(signs.count(kind) for kind in set(signs)) > 150
 

@@ -13,13 +13,14 @@ import pytest
 import torch
 from PIL import Image
 
-from lidar2d.data.augment import Augment, crop, flip_image, resize
+from lidar2d.data.augment import Augment
 from lidar2d.data.batches import TrainingFrames
 from lidar2d.data.card import load_card
 from lidar2d.data.kitti import Kitti
 from lidar2d.data.module import LidarData
 from lidar2d.data.nuscenes import NuScenes
 from lidar2d.data.pixels import not_read, read_pixels, window
+from lidar2d.data.windows import crop, flip_image, resize
 from lidar2d.errors import DataError
 from lidar2d.frame import Batch, Frame, ImageFile, collate
 from lidar2d.geometry import pairs

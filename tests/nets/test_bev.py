@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lidar2d.data.augment import crop_resize, flip_image, mirroring, move_points, rotation, scaling
+from lidar2d.data.clouds import mirroring, move_points, rotation, scaling
+from lidar2d.data.windows import crop_resize, flip_image
 from lidar2d.errors import SettingError
 from lidar2d.frame import Batch, Frame, collate
 from lidar2d.geometry import project

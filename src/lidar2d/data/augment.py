@@ -6,26 +6,28 @@ Poses are float64, so they are exact to 1e-9 px; points keep the dtype they came
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.random import Generator
-from torch import Tensor
 
+from lidar2d.data.clouds import (
+    drop_cuboid,
+    keep_points,
+    mirroring,
+    move_points,
+    nearest,
+    rotation,
+    scaling,
+    shift,
+    thin,
+)
+from lidar2d.data.pairing import seen_by
 from lidar2d.data.photometric import distort
+from lidar2d.data.windows import crop_resize, flip_image
 from lidar2d.errors import SettingError, within
 from lidar2d.frame import Frame
-from lidar2d.geometry import in_view, project, transform, transform_boxes
-
-Window = tuple[int, int, int, int]  # top, left, height, width in pixels
-
-_BLOCK = 8  # pixels
-_TRIES = 20  # draws of a crop before the one that keeps most pairs is taken
-_WINDOW_TRIES = 10  # draws of a window's shape before the central one is taken
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ class Augment:
         if self.thin > 0:
             frame = thin(frame, rng, self.thin)
         if self.visible:
-            frame = keep_points(frame, _seen(frame)[1].any(0))
+            frame = keep_points(frame, seen_by(frame)[1].any(0))
         if self.nearest is not None:
             frame = nearest(frame, rng, self.nearest)
         frame = self._move_points(frame, rng)
@@ -128,284 +130,6 @@ class Augment:
 
     def shade(self, frame: Frame, rng: Generator) -> Frame:
         """Do what changes colours."""
-        return photometric(frame, rng, self.photometric) if self.photometric > 0 else frame
-
-
-# ---- points: x <- G x and T <- T G^-1
-
-
-def move_points(frame: Frame, matrix: Tensor) -> Frame:
-    """Carry cloud, boxes and poses through a 4x4 matrix made of rotations about z, flips, one scale and a shift."""
-    matrix = matrix.to(torch.float64)
-    points = frame.points.clone()
-    points[:, :3] = transform(matrix, frame.points[:, :3].to(torch.float64))
-    return replace(
-        frame,
-        points=points,
-        cam_from_lidar=frame.cam_from_lidar @ torch.linalg.inv(matrix).to(frame.cam_from_lidar.dtype),
-        boxes=None if frame.boxes is None else transform_boxes(matrix, frame.boxes),
-    )
-
-
-def rotation(rng: Generator, degrees: float = 180.0) -> Tensor:
-    """Draw a turn about z by an angle to either side."""
-    angle = np.radians(rng.uniform(-degrees, degrees))
-    matrix = torch.eye(4, dtype=torch.float64)
-    matrix[0, 0] = matrix[1, 1] = np.cos(angle)
-    matrix[1, 0] = np.sin(angle)
-    matrix[0, 1] = -matrix[1, 0]
-    return matrix
-
-
-def mirroring(rng: Generator, kind: Literal["each", "one"] = "each") -> Tensor:
-    """Draw a mirroring of x and y, each with probability 1/2, or of x, y or none, each by a third."""
-    if kind == "each":
-        signs = 1.0 - 2.0 * rng.integers(0, 2, size=2)
-    else:
-        signs = np.array([(-1.0, 1.0), (1.0, -1.0), (1.0, 1.0)][rng.integers(3)])
-    return torch.diag(torch.tensor([*signs, 1.0, 1.0], dtype=torch.float64))
-
-
-def scaling(rng: Generator, low: float, high: float) -> Tensor:
-    """Draw a factor of the cloud; depths stay those of the camera."""
-    factor = rng.uniform(low, high)
-    return torch.diag(torch.tensor([factor, factor, factor, 1.0], dtype=torch.float64))
-
-
-def shift(rng: Generator, metres: float) -> Tensor:
-    """Draw a shift by a normal number of metres along each axis."""
-    matrix = torch.eye(4, dtype=torch.float64)
-    matrix[:3, 3] = torch.from_numpy(rng.normal(0, metres, size=3))
-    return matrix
-
-
-def keep_points(frame: Frame, rows: Tensor) -> Frame:
-    """Keep some points, by a mask or by their rows, with their labels."""
-    labels = None if frame.labels is None else frame.labels[rows]
-    return replace(frame, points=frame.points[rows], labels=labels)
-
-
-def thin(frame: Frame, rng: Generator, size: float) -> Frame:
-    """Keep one random point of each cube of the grid."""
-    order = rng.permutation(len(frame.points))
-    cubes = np.floor(frame.points[order, :3].numpy() / size).astype(np.int64)
-    _, first = np.unique(cubes, axis=0, return_index=True)
-    return keep_points(frame, torch.from_numpy(np.sort(order[first])))
-
-
-def nearest(frame: Frame, rng: Generator, count: int) -> Frame:
-    """Keep the points nearest to a random one, itself among them; all where there are fewer."""
-    if len(frame.points) <= count:
-        return frame
-    xyz = frame.points[:, :3]
-    away = (xyz - xyz[rng.integers(len(xyz))]).square().sum(1)
-    return keep_points(frame, away.topk(count, largest=False).indices.sort().values)
-
-
-def drop_cuboid(frame: Frame, rng: Generator, largest: float = 0.2) -> Frame:
-    """Cut the points of a random cuboid, unless a camera would lose too many of its pairs.
-
-    Its sides are one fraction of the cloud's, drawn from 0 to ``largest``, around a random point. The published code
-    gives up whenever a view keeps fewer than 1024 pairs, and views of sparse clouds never have that many; here a view
-    that keeps three quarters of its pairs passes too, which is the published rule for crops.
-    """
-    if not len(frame.points):
-        return frame
-    xyz = frame.points[:, :3]
-    side = (xyz.amax(0) - xyz.amin(0)) * rng.uniform(0, largest)
-    keep = ((xyz - xyz[rng.integers(len(xyz))]).abs() >= side / 2).any(1)
-    _, seen = _seen(frame)
-    if not all(_enough(int(kept), int(total)) for kept, total in zip((seen & keep).sum(1), seen.sum(1), strict=True)):
-        return frame
-    return keep_points(frame, keep)
-
-
-# ---- images: u <- A u and K <- A K
-
-
-def resize(frame: Frame, size: tuple[int, int] | None) -> Frame:
-    """Resize all images, and all maps on them, to (height, width); None leaves them."""
-    height, width = frame.images.shape[-2:]
-    if size is None or (height, width) == tuple(size):
-        return frame
-    return crop(frame, [(0, 0, height, width)] * len(frame.images), size)
-
-
-def fit_maps(frame: Frame) -> Frame:
-    """Bring labels, regions and depth to the images' resolution."""
-    size = frame.images.shape[-2], frame.images.shape[-1]
-    whole = [(0, 0, *size)] * len(frame.images)
-
-    def fit(values: Tensor | None) -> Tensor | None:
-        return values if values is None or values.shape[-2:] == size else _crop_map(values, whole, size, size)
-
-    def number(values: Tensor | None) -> Tensor | None:
-        return None if values is None else values.long()
-
-    return replace(
-        frame,
-        pixel_labels=number(fit(frame.pixel_labels)),
-        depth=fit(frame.depth),
-        regions=number(fit(frame.regions)),
-        weak_labels=number(fit(frame.weak_labels)),
-    )
-
-
-def crop(frame: Frame, windows: Sequence[Window], size: tuple[int, int]) -> Frame:
-    """Cut one window out of each image and resize it to (height, width).
-
-    Colours are interpolated with antialiasing; labels, regions and depth take the nearest pixel.
-    """
-    matrices = frame.intrinsics.new_zeros(len(windows), 3, 3)
-    for matrix, (top, left, height, width) in zip(matrices, windows, strict=True):
-        sx, sy = size[1] / width, size[0] / height
-        matrix[:] = matrix.new_tensor([[sx, 0, -left * sx], [0, sy, -top * sy], [0, 0, 1]])
-    within = frame.images.shape[-2], frame.images.shape[-1]
-    return replace(
-        frame,
-        images=_crop_images(frame.images, windows, size),
-        intrinsics=matrices @ frame.intrinsics,
-        pixel_labels=_crop_map(frame.pixel_labels, windows, size, within),
-        depth=_crop_map(frame.depth, windows, size, within),
-        regions=_crop_map(frame.regions, windows, size, within),
-        weak_labels=_crop_map(frame.weak_labels, windows, size, within),
-    )
-
-
-def _crop_images(images: Tensor, windows: Sequence[Window], size: tuple[int, int]) -> Tensor:
-    if images.is_meta or not len(images):  # there are no pixels yet
-        return images.new_empty(len(images), 3, *size)
-    cropped = [
-        F.interpolate(image[None, :, top : top + h, left : left + w], size, mode="bilinear", antialias=True)
-        for image, (top, left, h, w) in zip(images, windows, strict=True)
-    ]
-    return torch.cat(cropped)
-
-
-def _crop_map(
-    values: Tensor | None, windows: Sequence[Window], size: tuple[int, int], within: tuple[int, int]
-) -> Tensor | None:
-    """Crop maps, which may have another resolution than the (height, width) of images that windows are ``within``."""
-    if values is None:
-        return None
-    rows, columns = values.shape[-2] / within[0], values.shape[-1] / within[1]
-    out = values.new_empty(len(windows), *size)
-    for view, (top, left, height, width) in enumerate(windows):
-        # the pixel under the centre of each new pixel
-        row = (rows * (top + (torch.arange(size[0]) + 0.5) * (height / size[0]))).long()
-        column = (columns * (left + (torch.arange(size[1]) + 0.5) * (width / size[1]))).long()
-        out[view] = values[view][row[:, None], column]
-    return out
-
-
-def crop_resize(
-    frame: Frame,
-    rng: Generator,
-    size: tuple[int, int] | None = None,
-    area: tuple[float, float] = (0.3, 1.0),
-    ratio: tuple[float, float] = (14 / 9, 17 / 9),
-) -> Frame:
-    """Cut a random window out of each image and resize it; None keeps the image size."""
-    height, width = frame.images.shape[-2:]
-    return crop(frame, draw_windows(frame, rng, area, ratio), size or (height, width))
-
-
-def draw_windows(
-    frame: Frame, rng: Generator, area: tuple[float, float] = (0.3, 1.0), ratio: tuple[float, float] = (14 / 9, 17 / 9)
-) -> list[Window]:
-    """Draw a window for each image that keeps most of what pairs it with points.
-
-    A window must keep more than 1024 of its view's pairs, or three quarters of them. It is drawn again where it does
-    not, at most 20 times; then the draw that kept most is taken. Windows of files lie on whole blocks of 8 pixels, so
-    that JPEGs decoded at a reduced scale are cut between pixels.
-
-    Args:
-        frame: its points decide which windows will do.
-        rng: source of the draws.
-        area: smallest and largest share of the image.
-        ratio: smallest and largest width / height.
-    """
-    height, width = frame.images.shape[-2:]
-    pixels, seen = _seen(frame)
-    windows = []
-    for pixel, mask in zip(pixels, seen, strict=True):
-        inside = pixel[mask]
-        best, most = (0, 0, height, width), -1
-        for _ in range(_TRIES):
-            window = _window(rng, height, width, area, ratio)
-            if frame.files:
-                window = _on_blocks(window)
-            kept = _count(inside, window)
-            if kept > most:
-                best, most = window, kept
-            if _enough(kept, len(inside)):
-                break
-        windows.append(best)
-    return windows
-
-
-def _on_blocks(window: Window) -> Window:
-    """Put a window on whole blocks of a JPEG, towards the upper left; it stays in the image."""
-    top, left, height, width = (edge // _BLOCK * _BLOCK for edge in window)
-    return top, left, height or window[2], width or window[3]
-
-
-def _window(rng: Generator, height: int, width: int, area: tuple[float, float], ratio: tuple[float, float]) -> Window:
-    """Draw a window: area uniform, log of width / height uniform; the largest central one where none fits."""
-    for _ in range(_WINDOW_TRIES):
-        pixels = height * width * rng.uniform(*area)
-        aspect = np.exp(rng.uniform(np.log(ratio[0]), np.log(ratio[1])))
-        w, h = round(np.sqrt(pixels * aspect)), round(np.sqrt(pixels / aspect))
-        if 0 < w <= width and 0 < h <= height:
-            return int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1)), h, w
-    aspect = min(max(width / height, ratio[0]), ratio[1])
-    w, h = max(1, min(width, round(height * aspect))), max(1, min(height, round(width / aspect)))
-    return (height - h) // 2, (width - w) // 2, h, w
-
-
-def flip_image(frame: Frame, rng: Generator, probability: float = 0.5) -> Frame:
-    """Mirror images left to right, each with the given probability."""
-    flipped = torch.from_numpy(rng.random(len(frame.images)) < probability)
-    mirror = torch.eye(3, dtype=frame.intrinsics.dtype).repeat(len(flipped), 1, 1)
-    mirror[flipped, 0, 0] = -1
-    mirror[flipped, 0, 2] = frame.images.shape[-1]
-
-    def flip(values: Tensor) -> Tensor:
-        return torch.where(flipped.view(len(values), *[1] * (values.ndim - 1)), values.flip(-1), values)
-
-    def flip_map(values: Tensor | None) -> Tensor | None:
-        return None if values is None else flip(values)
-
-    return replace(
-        frame,
-        images=frame.images if frame.images.is_meta else flip(frame.images),
-        intrinsics=mirror @ frame.intrinsics,
-        pixel_labels=flip_map(frame.pixel_labels),
-        depth=flip_map(frame.depth),
-        regions=flip_map(frame.regions),
-        weak_labels=flip_map(frame.weak_labels),
-    )
-
-
-def photometric(frame: Frame, rng: Generator, strength: float = 1.0) -> Frame:
-    """Change each image's light, colour, sharpness and noise; 0 changes nothing, 1 much."""
-    return replace(frame, images=distort(frame.images, rng, strength))
-
-
-# ---- which points each view sees
-
-
-def _seen(frame: Frame) -> tuple[Tensor, Tensor]:
-    """Return pixels (V, N, 2) and the mask (V, N) of the points that are seen in each view, to a thousandth pixel."""
-    pixels, depth = project(frame.points[:, :3], frame.intrinsics.float(), frame.cam_from_lidar.float())
-    return pixels, in_view(pixels, depth, *frame.images.shape[-2:])
-
-
-def _count(pixels: Tensor, window: Window) -> int:
-    top, left, height, width = window
-    u, v = pixels.unbind(-1)
-    return int(((u >= left) & (u < left + width) & (v >= top) & (v < top + height)).sum())
-
-
-def _enough(kept: int, total: int) -> bool:
-    return kept > 1024 or kept >= 0.75 * total
+        if not self.photometric:
+            return frame
+        return replace(frame, images=distort(frame.images, rng, self.photometric))

@@ -9,10 +9,11 @@ from typing import Literal
 import numpy as np
 from torch.utils.data import Dataset
 
-from lidar2d.data.augment import Augment, resize
+from lidar2d.data.augment import Augment
 from lidar2d.data.pixels import read_pixels
 from lidar2d.data.source import FromFiles, Source
 from lidar2d.data.stream import Key, frame_seed
+from lidar2d.data.windows import resize
 from lidar2d.data.wrapped import some_cameras
 from lidar2d.errors import DataError
 from lidar2d.frame import Batch, Frame, collate

@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lidar2d.data.augment import resize
 from lidar2d.data.card import Card
 from lidar2d.data.files import problems
 from lidar2d.data.pixels import read_pixels
 from lidar2d.data.source import Expected, Problem
+from lidar2d.data.windows import resize
 from lidar2d.frame import Frame
 
 # points (M, 4) in their own LiDAR's frame; the motion (4, 4) from there to the frame's LiDAR; seconds before it

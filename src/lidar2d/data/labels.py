@@ -17,9 +17,9 @@ from PIL import Image
 from torch import Tensor
 
 from lidar2d.data.annotations import WeakLabels
-from lidar2d.data.augment import resize
 from lidar2d.data.pixels import read_numbers, read_pixels
 from lidar2d.data.source import FromFiles, Preparable, Problem, Source
+from lidar2d.data.windows import resize
 from lidar2d.errors import DataError, SettingError, UsageError, nearest
 from lidar2d.frame import Frame
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from lidar2d.data.augment import fit_maps
 from lidar2d.data.files import BadFileError, must_exist, read_bytes
+from lidar2d.data.windows import fit_maps
 from lidar2d.frame import Frame, ImageFile
 from lidar2d.geometry import in_view, project
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lidar2d.data.augment import resize
 from lidar2d.data.pixels import read_pixels
 from lidar2d.data.source import FromFiles, Preparable, Problem, Source
+from lidar2d.data.windows import resize
 from lidar2d.errors import UsageError, nearest
 from lidar2d.frame import Frame
 
