@@ -47,6 +47,8 @@ def check_parser() -> ArgumentParser:
     """Make the parser of ``check``."""
     parser = new_parser("lidar2d check")
     _add_split(parser)
+    parser.add_argument("--data.sweeps", type=int, default=1)
+    parser.add_argument("--sums", type=str | None, default=None)
     return parser
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -10,9 +12,18 @@ from rich.text import Text
 from lidar2d.data.card import Card, load_card
 from lidar2d.data.glance import glance
 from lidar2d.data.source import Problem, Source, open_source
+from lidar2d.data.sums import Sums
+from lidar2d.errors import within
 
 
-def check(card_name: str, root: str | None = None, split: str | None = None, quick: bool = False) -> int:
+def check(
+    card_name: str,
+    root: str | None = None,
+    split: str | None = None,
+    quick: bool = False,
+    sums: str | None = None,
+    sweeps: int = 1,
+) -> int:
     """Look at every file of a split, print the bad ones and how many there are, and return that number.
 
     Args:
@@ -20,16 +31,29 @@ def check(card_name: str, root: str | None = None, split: str | None = None, qui
         root: the folder that holds it.
         split: None is the card's training split.
         quick: look at names, sizes and headers alone; else every file is read.
+        sums: a list of checksums, whose paths are below ``root``; None compares none.
+        sweeps: of the LiDAR that belong to each frame.
 
     Raises:
-        UsageError: if the data set, the split or the folder does not exist.
+        UsageError: if the data set, the split, the folder or the list does not exist.
     """
+    within(1, 100, **{"data.sweeps": sweeps})
     card = load_card(card_name)
     split = split or card.train
-    return report(card, split, open_source(card, split, root), Console(), Console(stderr=True), quick)
+    source = open_source(card, split, root, sweeps=sweeps)
+    listed = None if sums is None else Sums(Path(sums).expanduser(), Path(root or ".").expanduser())
+    return report(card, split, source, Console(), Console(stderr=True), quick, listed)
 
 
-def report(card: Card, split: str, source: Source, out: Console, progress: Console, quick: bool = False) -> int:
+def report(
+    card: Card,
+    split: str,
+    source: Source,
+    out: Console,
+    progress: Console,
+    quick: bool = False,
+    sums: Sums | None = None,
+) -> int:
     """Print the bad files of an open split and return how many there are.
 
     Args:
@@ -39,12 +63,14 @@ def report(card: Card, split: str, source: Source, out: Console, progress: Conso
         out: where the table goes.
         progress: where the progress bar goes.
         quick: look at names, sizes and headers alone.
+        sums: checksums to hold the files against.
     """
+    looked = glance(source) if quick else source.check()
     found: list[tuple[str, Problem]] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     with Progress(*columns, console=progress) as bar:
         task = bar.add_task(f"{card.name} {split}", total=len(source))
-        for token, problems in glance(source) if quick else source.check():
+        for token, problems in looked if sums is None else sums.hold(source, looked):
             found += [(token, problem) for problem in problems]
             bar.advance(task)
     for line in _lines(found) if not out.is_terminal else []:

@@ -196,7 +196,7 @@ def _check(argv: list[str]) -> int:
     if "-h" in argv or "--help" in argv:
         _say(manual.CHECK)
         return 0
-    words.check_heads("check", argv, ("data", "split", "quick", "deep"))
+    words.check_heads("check", argv, ("data", "split", "quick", "deep", "sums"))
     if "--quick" in argv and "--deep" in argv:
         raise UsageError("--quick and --deep exclude each other; --deep is what is done without either")
     _, rest = words.spell_data([word for word in argv if word not in ("--quick", "--deep")])
@@ -208,7 +208,9 @@ def _check(argv: list[str]) -> int:
 
     from lidar2d.check import check
 
-    return 1 if check(settings.data.card, settings.data.root, settings.split, "--quick" in argv) else 0
+    data = settings.data
+    bad = check(data.card, data.root, settings.split, "--quick" in argv, settings.sums, data.sweeps)
+    return 1 if bad else 0
 
 
 def _view(argv: list[str]) -> int:

@@ -49,12 +49,14 @@ the scenes of the synthetic town, superpixels, weak labels. What is there alread
   --data.label_folder DIR                          somebody's PNG files: nothing is made"""
 
 CHECK = """\
-lidar2d check --data NAME --data.root DIR [--split NAME] [--quick | --deep]
+lidar2d check --data NAME --data.root DIR [--split NAME] [--quick | --deep] [--sums FILE]
 
 Lists the files of a split that are missing, unreadable or wrong. Exit status 1 if there are any.
 
-  --deep     reads every file and holds it against the others; what is done without a flag
-  --quick    looks at names, sizes and headers alone: a full data set in minutes"""
+  --deep             reads every file and holds it against the others; what is done without a flag
+  --quick            looks at names, sizes and headers alone: a full data set in minutes
+  --sums FILE        holds files against checksums, as `sha256sum` or `md5sum` lists them in the data set's folder
+  --data.sweeps N    looks at the sweeps before each frame's own, too"""
 
 VIEW = """\
 lidar2d view [--data NAME] [--data.root DIR] [--index N] [--out FILE.png]

@@ -114,3 +114,25 @@ def test_named_cameras_are_shown_everywhere(card):
 def test_cameras_that_are_not_there_are_told(card, names, fault):
     with pytest.raises(UsageError, match=fault):
         LidarData(card, cameras=names).source()
+
+
+def test_points_out_of_range_are_nowhere(card):
+    box = (-10.0, -5.0, -3.0, 12.0, 6.0, 4.0)
+    whole, near = LidarData(card), LidarData(card, points_range=box)
+    for split in ("train", "test"):
+        frame, kept = whole.source(split)[0], near.source(split)[0]
+        x, y, z = frame.points[:, :3].T
+        inside = (x > -10) & (x < 12) & (y > -5) & (y < 6) & (z > -3) & (z < 4)
+        assert 0 < inside.sum() < len(inside)
+        assert torch.equal(kept.points, frame.points[inside])
+        assert torch.equal(kept.labels, frame.labels[inside])
+        assert torch.equal(kept.images, frame.images)
+    for kind in ("train", "test"):
+        for batch in batches(card, kind, points_range=box):
+            assert batch.points[:, :2].norm(dim=1).max() < 20
+
+
+@pytest.mark.parametrize("box", [(0, 0, 0, 0, 1, 1), (0, 0, 0, 1, 1, float("nan")), (-5000, 0, 0, 1, 1, 1)])
+def test_ranges_without_meaning_are_refused(card, box):
+    with pytest.raises(UsageError, match="points_range"):
+        LidarData(card, points_range=box)

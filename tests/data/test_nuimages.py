@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from harm import hurt
 from hypothesis import given
 from hypothesis import strategies as st
 from nuimages import NuImages as Official
@@ -23,11 +25,13 @@ from pycocotools import mask as coco
 from lidar2d.check import check
 from lidar2d.data.card import load_card
 from lidar2d.data.glance import glance
+from lidar2d.data.nuimages import NuImages
 from lidar2d.data.nuimages.masks import decode_mask
 from lidar2d.data.source import FromFiles, Source, open_source
 from lidar2d.errors import DataError
 
 SIZE = (36, 64)
+TABLES = ("sample", "sample_data", "calibrated_sensor", "category", "surface_ann", "object_ann")
 CAMERA = [[50.0, 0, 31.5], [0, 51.0, 17.5], [0, 0, 1]]
 
 
@@ -261,3 +265,21 @@ def test_check_looks_quickly_and_deeply(tree: Tree, capsys):
 def test_a_folder_without_the_version_is_told(tree: Tree):
     with pytest.raises(DataError, match=r"no folder v1\.0-train"):
         open_source(load_card("nuimages"), "train", tree.root)
+
+
+@pytest.mark.parametrize("count", [60, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "table", ["sample", "sample_data", "calibrated_sensor", "category", "surface_ann", "object_ann"]
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_harm_is_named_or_harmless(tree: Tree, own_cache: Path, table: str, count: int):
+    card = load_card("nuimages")
+
+    def read(_: Path) -> None:
+        shutil.rmtree(own_cache, ignore_errors=True)  # equal sizes and times would hide the harm
+        source = NuImages(card, "mini", tree.root)
+        for row in range(len(source)):
+            labels = source._labels(row)
+            assert labels is None or -1 <= labels.min() <= labels.max() < len(card.classes)
+
+    hurt(tree.root / "v1.0-mini" / f"{table}.json", read, count)

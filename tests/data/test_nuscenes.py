@@ -16,7 +16,9 @@ import torch
 from conftest import CAMERAS, NuScenesTree, back, token, turned
 from PIL import Image
 
+from lidar2d.cli import main
 from lidar2d.data.card import load_card
+from lidar2d.data.module import LidarData
 from lidar2d.data.nuscenes import NuScenes, records
 from lidar2d.data.nuscenes import index as nuscenes_index
 from lidar2d.data.nuscenes.index import open_index
@@ -589,6 +591,20 @@ def test_a_sweep_that_is_bad_is_named(nuscenes_tree: NuScenesTree):
     (nuscenes_tree.root / before["filename"]).unlink()
     with pytest.raises(DataError, match=r"sweeps/LIDAR_TOP.*missing"):
         opened(nuscenes_tree).with_sweeps(2)[0]
+    words = ["check", "--data", "nuscenes", "--data.root", str(nuscenes_tree.root), "--split", "mini"]
+    for how in ([], ["--quick"]):
+        assert main([*words, *how]) == 0  # the frames' own are there
+        assert main([*words, "--data.sweeps", "3", *how]) == 1
+    assert main([*words, "--data.sweeps", "0"]) == 2
+
+
+def test_named_cameras_show_a_share_of_the_scenes(nuscenes_tree: NuScenesTree, tmp_path: Path):
+    path = tmp_path / "own.yaml"
+    path.write_text("like: nuscenes\nname: own\ntrain: mini\n")
+    data = LidarData(str(path), str(nuscenes_tree.root), share=50, cameras=["CAM_BACK", "CAM_FRONT"])
+    assert {token[:5] for token in data.shown().tokens} < {token[:5] for token in data.source().tokens}
+    assert len(data.shown()) < len(data.source()) == 5
+    assert len(data.shown()[0].images) == 2
 
 
 def test_real_frame_equals_the_devkits(samples: Path):

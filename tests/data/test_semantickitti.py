@@ -14,6 +14,7 @@ from PIL import Image
 
 from lidar2d.data.card import load_card
 from lidar2d.data.files import BadFileError
+from lidar2d.data.glance import glance
 from lidar2d.data.kitti import SemanticKitti
 from lidar2d.data.label_maps import LabelMap
 from lidar2d.data.source import FromFiles, Source, Sweeping, open_source
@@ -216,6 +217,15 @@ def test_sweeps_lie_where_the_scan_would_have_seen_them(tree: Tree):
         assert (frame.labels[300:] == -1).all()
         assert (frame.labels[:300] >= 0).any()
     assert source.with_sweeps(3)[3].points.shape == (300, 5)  # a sequence begins
+
+
+def test_a_bad_sweep_before_a_frame_is_checked_with_it(tree: Tree):
+    source = opened(tree)
+    source.tokens = source.tokens[2:3]
+    (tree.root / "sequences/00/velodyne/000001.bin").write_bytes(b"12345")
+    for look in (SemanticKitti.check, glance):
+        assert not [problem for _, found in look(source) for problem in found]
+        assert [problem.path.name for _, found in look(source.with_sweeps(2)) for problem in found] == ["000001.bin"]
 
 
 def test_real_sweeps_come_nearer_to_each_other(samples: Path):

@@ -13,6 +13,7 @@ import torch
 from numpy.random import Generator
 
 from lidar2d.data.clouds import (
+    check_box,
     drop_cuboid,
     keep_points,
     mirroring,
@@ -22,6 +23,7 @@ from lidar2d.data.clouds import (
     scaling,
     shift,
     thin,
+    within_box,
 )
 from lidar2d.data.pairing import seen_by
 from lidar2d.data.photometric import distort
@@ -84,10 +86,8 @@ class Augment:
         within(0, 100, translate=self.translate, thin=self.thin)
         within(0, 180, rotate=self.rotate)
         within(1, nearest=self.nearest)
-        within(-1000, 1000, box=self.box)
         within(0.1, 1000, radius=self.radius)
-        if self.box is not None and not all(low < high for low, high in zip(self.box[:3], self.box[3:], strict=True)):
-            raise SettingError("box", self.box, "it needs [x0, y0, z0, x1, y1, z1], each lower than its upper")
+        check_box("box", self.box)
         within(0, 10, photometric=self.photometric)
 
     def __call__(self, frame: Frame, rng: Generator) -> Frame:
@@ -104,8 +104,7 @@ class Augment:
             frame = nearest(frame, rng, self.nearest)
         frame = self._move_points(frame, rng)
         if self.box is not None:
-            low, high = frame.points.new_tensor(self.box).view(2, 3)
-            frame = keep_points(frame, ((frame.points[:, :3] > low) & (frame.points[:, :3] < high)).all(1))
+            frame = within_box(frame, self.box)
         if self.radius is not None:
             frame = keep_points(frame, frame.points[:, :2].square().sum(1) <= self.radius**2)
         if self.drop_cuboid:

@@ -66,7 +66,7 @@ class TrainingFrames(Dataset[Batch | DataError]):
     def _frame(self, index: int, rng: np.random.Generator) -> Frame:
         frame = self.source.unread(index) if isinstance(self.source, FromFiles) else self.source[index]
         if self.cameras is not None and self.cameras < len(frame.images):
-            frame = some_cameras(frame, np.sort(rng.permutation(len(frame.images))[: self.cameras]))
+            frame = some_cameras(frame, np.sort(rng.permutation(len(frame.images))[: self.cameras]).tolist())
         frame = self.augment.move(frame, rng)
         if not self.augment.crop_size:  # crops have their own size
             frame = resize(frame, self.image_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -11,6 +12,7 @@ from numpy.random import Generator
 from torch import Tensor
 
 from lidar2d.data.pairing import enough, seen_by
+from lidar2d.errors import SettingError, within
 from lidar2d.frame import Frame
 from lidar2d.geometry import transform, transform_boxes
 
@@ -64,6 +66,23 @@ def keep_points(frame: Frame, rows: Tensor) -> Frame:
     """Keep some points, by a mask or by their rows, with their labels."""
     labels = None if frame.labels is None else frame.labels[rows]
     return replace(frame, points=frame.points[rows], labels=labels)
+
+
+def within_box(frame: Frame, box: Sequence[float]) -> Frame:
+    """Keep the points within (x0, y0, z0, x1, y1, z1), in metres."""
+    low, high = frame.points.new_tensor(box).view(2, 3)
+    return keep_points(frame, ((frame.points[:, :3] > low) & (frame.points[:, :3] < high)).all(1))
+
+
+def check_box(name: str, box: Sequence[float] | None) -> None:
+    """Refuse a setting that is no box.
+
+    Raises:
+        SettingError: naming it.
+    """
+    within(-1000, 1000, **{name: box})
+    if box is not None and not all(low < high for low, high in zip(box[:3], box[3:], strict=True)):
+        raise SettingError(name, box, "it needs [x0, y0, z0, x1, y1, z1], each lower than its upper")
 
 
 def thin(frame: Frame, rng: Generator, size: float) -> Frame:

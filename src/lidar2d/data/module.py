@@ -15,13 +15,14 @@ from lidar2d.data.annotations import WeakLabels, annotated
 from lidar2d.data.augment import Augment
 from lidar2d.data.batches import EvaluationFrames, TrainingFrames
 from lidar2d.data.card import Card, load_card
+from lidar2d.data.clouds import check_box
 from lidar2d.data.joined import Also, Joined, cycle, join
 from lidar2d.data.labels import WithLabelFiles
 from lidar2d.data.regions import Superpixels
 from lidar2d.data.shares import Percent, share
 from lidar2d.data.source import Preparable, Source, open_source
 from lidar2d.data.stream import Chunk, EachOnce, Stream
-from lidar2d.data.wrapped import views
+from lidar2d.data.wrapped import SomeCameras, WithinRange, changed
 from lidar2d.errors import DataError, UsageError, within
 from lidar2d.frame import Annotation, Batch
 
@@ -48,6 +49,8 @@ class LidarData(LightningDataModule):
             the points has their age in seconds.
         cameras: the most cameras that a training frame shows, drawn anew each time; or the names of those that every
             frame shows; None shows all.
+        points_range: metres: every frame, in training and in evaluation, has the points within [x0, y0, z0, x1, y1, z1]
+            alone; None keeps all. ``augment.box`` does it in training, after points have moved.
         workers: processes that read frames beside the training process.
         augment: what is random about a training frame.
         superpixels: how the training images are cut into superpixels, for methods that want them; None does not.
@@ -73,6 +76,7 @@ class LidarData(LightningDataModule):
         image_size: tuple[int, int] | None = None,
         sweeps: int = 1,
         cameras: int | list[str] | None = None,
+        points_range: tuple[float, float, float, float, float, float] | None = None,
         workers: int = 0,
         augment: Augment = Augment(),  # noqa: B008 a frozen dataclass
         superpixels: Superpixels | None = None,
@@ -100,6 +104,8 @@ class LidarData(LightningDataModule):
         self.batch_size = batch_size
         self.image_size = image_size or self.card.image_size
         self.sweeps = sweeps
+        check_box("points_range", points_range)
+        self.points_range = points_range
         self.workers = workers
         self.augment = augment
         if weak_labels is not None and label_folder is not None:
@@ -114,23 +120,35 @@ class LidarData(LightningDataModule):
         """Open a split as raw frames, resized to the image size; once, for it may list a hundred thousand files."""
         name = split or self.split
         if name not in self._opened:
-            source = open_source(self.card, name, self.root, self.image_size, self.sweeps)
-            self._opened[name] = source if self.named is None else views(source, self.named)
+            self._opened[name] = self._as_asked(self._open(self.card, name, self.root))
         return self._opened[name]
 
     def shown(self) -> Source:
         """Open the frames that train: a share of the training split, and those of other data sets."""
         if self._shown is None:
-            self._shown = self._open_shown()
+            own = self.source() if self.share == 100 else self._share()
+            self._shown = join([own, *map(self._other, self.also)])
         return self._shown
 
-    def _open_shown(self) -> Source:
-        others = [(load_card(other.card), other) for other in self.also]
-        opened = [
-            open_source(card, other.split or card.train, other.root, self.image_size, self.sweeps)
-            for card, other in others
-        ]
-        return join([share(self.source(), self.share, self.draw), *opened])
+    def _open(self, card: Card, split: str, root: str | None) -> Source:
+        return open_source(card, split, root, self.image_size, self.sweeps)
+
+    def _share(self) -> Source:
+        """Share out the frames as the data set lists them: what they show and which points they have comes later."""
+        return self._as_asked(share(self._open(self.card, self.split, self.root), self.share, self.draw))
+
+    def _other(self, other: Also) -> Source:
+        card = load_card(other.card)
+        return self._in_range(self._open(card, other.split or card.train, other.root))
+
+    def _as_asked(self, source: Source) -> Source:
+        """Leave cameras and points out that are not asked for."""
+        if self.named is not None:
+            source = changed(source, SomeCameras(self.named, source.card.cameras, source.card.name))
+        return self._in_range(source)
+
+    def _in_range(self, source: Source) -> Source:
+        return source if self.points_range is None else changed(source, WithinRange(self.points_range))
 
     def annotated(self) -> dict[Annotation, str]:
         """Return what the training images are given beside what the data set says of them, and by which setting."""

@@ -1,15 +1,14 @@
-"""Sources made of another one: some of its frames, or some of its cameras."""
+"""Sources made of another one: some of its frames, some of its cameras, or the points within a range."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
+from lidar2d.data.card import Card
+from lidar2d.data.clouds import within_box
 from lidar2d.data.pixels import read_pixels
 from lidar2d.data.source import FromFiles, Preparable, Problem, Source
 from lidar2d.data.windows import resize
@@ -74,27 +73,99 @@ def part(source: Source, rows: Sequence[int]) -> Source:
     return PartOfFiles(source, rows) if isinstance(source, FromFiles) else Part(source, rows)
 
 
-class Views:
-    """The frames of a source as some of its cameras saw them.
+class Change(Protocol):
+    """What a source's frames become before their pixels are read."""
+
+    def card(self, card: Card) -> Card:
+        """Return what the card says of the changed frames."""
+        ...
+
+    def frame(self, frame: Frame) -> Frame:
+        """Change one frame."""
+        ...
+
+    def files(self, files: list[Path]) -> list[Path]:
+        """Return the images that are left of a frame's."""
+        ...
+
+
+@dataclass(frozen=True)
+class SomeCameras:
+    """Frames as some of their cameras saw them; one without images stays as it is.
+
+    Args:
+        names: of the cameras, in the order in which they are shown.
+        known: of all cameras, in the frames' order.
+        title: of the data set.
+
+    Raises:
+        UsageError: if the data set has no such camera, or one stands twice.
+    """
+
+    names: Sequence[str]
+    known: Sequence[str]
+    title: str
+
+    def __post_init__(self) -> None:
+        """Refuse names that say nothing."""
+        for name in self.names:
+            if name not in self.known:
+                raise UsageError(f"{self.title} has no camera '{name}'; {nearest(name, self.known)}")
+        if len(set(self.names)) < len(self.names) or not self.names:
+            raise UsageError(f"cameras {', '.join(self.names) or '[]'}: each must stand once, and at least one")
+
+    @property
+    def views(self) -> list[int]:
+        """The rows of the cameras among all."""
+        return [list(self.known).index(name) for name in self.names]
+
+    def card(self, card: Card) -> Card:
+        """Return the card with these cameras."""
+        return replace(card, cameras=tuple(self.names))
+
+    def frame(self, frame: Frame) -> Frame:
+        """Leave other cameras out."""
+        return some_cameras(frame, self.views) if len(frame.images) else frame
+
+    def files(self, files: list[Path]) -> list[Path]:
+        """Leave other cameras' images out."""
+        return [files[view] for view in self.views] if files else files
+
+
+@dataclass(frozen=True)
+class WithinRange:
+    """Frames without the points that lie outside of a box.
+
+    Args:
+        box: metres: x0, y0, z0, x1, y1, z1, in the LiDAR's axes.
+    """
+
+    box: Sequence[float]
+
+    def card(self, card: Card) -> Card:
+        """Return the card."""
+        return card
+
+    def frame(self, frame: Frame) -> Frame:
+        """Leave points outside out, with their labels."""
+        return within_box(frame, self.box)
+
+    def files(self, files: list[Path]) -> list[Path]:
+        """Return all images."""
+        return files
+
+
+class Changed:
+    """The frames of a source, each changed.
 
     Args:
         source: the frames.
-        names: of the cameras, in the order in which they are shown.
-
-    Raises:
-        UsageError: if the card knows no such camera, or one stands twice.
+        change: what they become.
     """
 
-    def __init__(self, source: Source, names: Sequence[str]) -> None:
-        known = source.card.cameras
-        for name in names:
-            if name not in known:
-                raise UsageError(f"{source.card.name} has no camera '{name}'; {nearest(name, known)}")
-        if len(set(names)) < len(names) or not names:
-            raise UsageError(f"cameras {', '.join(names) or '[]'}: each must stand once, and at least one")
-        self.source = source
-        self.views = np.array([known.index(name) for name in names])
-        self.card = replace(source.card, cameras=tuple(names))
+    def __init__(self, source: Source, change: Change) -> None:
+        self.source, self.change = source, change
+        self.card = change.card(source.card)
         self.tokens, self.conditions = source.tokens, source.conditions
 
     def __len__(self) -> int:
@@ -106,7 +177,7 @@ class Views:
         Raises:
             DataError: naming the file that is missing, unreadable or wrong.
         """
-        return self.shown(self.source[index])
+        return self.change.frame(self.source[index])
 
     def check(self) -> Iterator[tuple[str, list[Problem]]]:
         """Yield each frame's token with its problems."""
@@ -117,16 +188,12 @@ class Views:
         if isinstance(self.source, Preparable):
             self.source.prepare(workers, progress)
 
-    def shown(self, frame: Frame) -> Frame:
-        """Return a frame as these cameras saw it; one without images stays as it is."""
-        return some_cameras(frame, self.views) if len(frame.images) else frame
 
+class ChangedFiles(Changed):
+    """The same, of a source whose images are files: those that a change leaves out are not read."""
 
-class ViewsOfFiles(Views):
-    """The same, of a source whose images are files: those of other cameras are not read."""
-
-    def __init__(self, source: FromFiles, names: Sequence[str]) -> None:
-        super().__init__(source, names)
+    def __init__(self, source: FromFiles, change: Change) -> None:
+        super().__init__(source, change)
         self.source: FromFiles = source
         self.image_size = source.image_size
 
@@ -144,27 +211,21 @@ class ViewsOfFiles(Views):
         Raises:
             DataError: naming the file that is missing, unreadable or wrong.
         """
-        return self.shown(self.source.unread(index))
+        return self.change.frame(self.source.unread(index))
 
     def image_files(self, index: int) -> list[Path]:
         """Return the paths of a frame's images, below the data set's folder."""
-        files = self.source.image_files(index)
-        return [files[view] for view in self.views.tolist()] if files else files
+        return self.change.files(self.source.image_files(index))
 
 
-def views(source: Source, names: Sequence[str]) -> Source:
-    """Return the frames of a source as the cameras of these names saw them.
-
-    Raises:
-        UsageError: if the card knows no such camera.
-    """
-    return ViewsOfFiles(source, names) if isinstance(source, FromFiles) else Views(source, names)
+def changed(source: Source, change: Change) -> Source:
+    """Return the frames of a source, each changed."""
+    return ChangedFiles(source, change) if isinstance(source, FromFiles) else Changed(source, change)
 
 
-def some_cameras(frame: Frame, views: NDArray[np.int64]) -> Frame:
+def some_cameras(frame: Frame, views: Sequence[int]) -> Frame:
     """Return the frame as only some of its cameras saw it."""
-    rows = torch.from_numpy(views)
     names = ("images", "intrinsics", "cam_from_lidar", "pixel_labels", "depth", "regions", "weak_labels")
-    kept = {name: getattr(frame, name)[rows] for name in names if getattr(frame, name) is not None}
-    files = tuple(frame.files[row] for row in views.tolist()) if frame.files else ()
+    kept = {name: getattr(frame, name)[views] for name in names if getattr(frame, name) is not None}
+    files = tuple(frame.files[row] for row in views) if frame.files else ()
     return replace(frame, files=files, **kept)

@@ -87,13 +87,15 @@ class SemanticKitti(SweepSource):
             partial(self._calibration, token),
             partial(self._labels, token, None),
             partial(self._pictures, token),
+            *(partial(self._points, before) for before in self._before(token)),
         ]
 
     def expected(self, index: int) -> list[Expected]:
         """Return the files of a scan."""
         token = self.tokens[index]
         scan = Expected(self._file("velodyne", token, "bin"), row=16)
-        found = [scan, Expected(self.root / "sequences" / token.partition("/")[0] / "calib.txt")]
+        earlier = [Expected(self._file("velodyne", before, "bin"), row=16) for before in self._before(token)]
+        found = [scan, *earlier, Expected(self.root / "sequences" / token.partition("/")[0] / "calib.txt")]
         labels, picture = self._file(self.labels, token, "label"), self._file(self.card.cameras[0], token, "png")
         if labels.parent.is_dir():
             found.append(Expected(labels, row=4, like=scan))
@@ -150,10 +152,20 @@ class SemanticKitti(SweepSource):
 
     def _earlier(self, token: str) -> Iterator[Earlier]:
         """Yield the scans before one."""
-        calibration, (sequence, name) = self._calibration(token), token.split("/")
-        for number in range(int(name) - 1, max(-1, int(name) - self.sweeps), -1):
-            motion, seconds = calibration.motion(number, int(name))
-            yield self._points(f"{sequence}/{number:06d}"), motion, seconds
+        calibration, now = self._calibration(token), _number(token)
+        for before in self._before(token):
+            motion, seconds = calibration.motion(_number(before), now)
+            yield self._points(before), motion, seconds
+
+    def _before(self, token: str) -> list[str]:
+        """Return the scans before one that belong to its frame, the latest first."""
+        now = _number(token)
+        return [f"{token.partition('/')[0]}/{k:06d}" for k in range(now - 1, max(-1, now - self.sweeps), -1)]
+
+
+def _number(token: str) -> int:
+    """Return which scan of its sequence a token names."""
+    return int(token.partition("/")[2])
 
 
 class _Calibration:

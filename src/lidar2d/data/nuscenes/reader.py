@@ -101,16 +101,21 @@ class NuScenes(SweepSource):
         """Return what reads each of a key frame's files."""
         sample = self.index.samples[self.rows[index]]
         found: list[Callable[[], object]] = [partial(self._points, sample)]
+        found += [partial(self._sweep, row) for row, _, _ in self.index.earlier(sample, self.sweeps - 1)]
         found += [partial(read_whole, file) for file in self._image_files(sample)]
         return [*found, partial(self._labels, sample, None)] if sample["lidarseg"] >= 0 else found
 
     def expected(self, index: int) -> list[Expected]:
         """Return the files of a key frame."""
         sample = self.index.samples[self.rows[index]]
-        scan = Expected(self.root / self.index.lidar(sample["sweep"]), row=20)
-        files = [Expected(file.path, picture=True, size=file.size) for file in self._image_files(sample)]
+        scan = self._expected_sweep(sample["sweep"])
+        files = [self._expected_sweep(row) for row, _, _ in self.index.earlier(sample, self.sweeps - 1)]
+        files += [Expected(file.path, picture=True, size=file.size) for file in self._image_files(sample)]
         name = self.index.lidarseg(sample)
         return [scan, *files] if name is None else [scan, *files, Expected(self.root / name, like=scan)]
+
+    def _expected_sweep(self, row: int) -> Expected:
+        return Expected(self.root / self.index.lidar(row), row=20)
 
     def _wrong_conditions(self) -> list[Problem]:
         """Hold the card's frozen lists against the tables' descriptions."""
