@@ -1,10 +1,11 @@
 """Frames a second and core, ours beside the plain way: a nuScenes key frame as a training step of SLidR sees it.
 
-    python benchmarks/speed/data.py --root NUSCENES [--split mini] [--frames 40]
+    python benchmarks/speed/data.py --root NUSCENES [--split mini] [--frames 40] [--workers 2]
 
 The plain way is that of the published loaders: it decodes every JPEG whole with Pillow, stacks them as float tensors,
 cuts and resizes them with torchvision, finds pairs in the whole images first and carries them through every step. A
-lean way does without the stack. That all give the same is told of the same windows.
+lean way does without the stack. That all give the same is told of the same windows. Last comes what each worker of the
+loader holds alone, beside the training process.
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ import os
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import argparse
+import multiprocessing
 import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 import torchvision.transforms.functional as TF
 from numpy.typing import NDArray
 from PIL import Image
+from tables import private_megabytes
 from torchvision.transforms import RandomResizedCrop
 
 from lidar2d.data.augment import Augment
@@ -116,11 +120,27 @@ def draw(images: list[torch.Tensor], place: NDArray[np.float64]) -> Chosen:
     return Chosen(windows, (torch.rand(len(images)) < 0.5).tolist(), float(torch.rand(()) * 2 * np.pi))
 
 
+def worker_megabytes(root: Path, split: str, workers: int) -> list[float]:
+    """Return what each worker of the loader holds alone after a few batches of one frame."""
+    data = LidarData(
+        "nuscenes", str(root), split, batch_size=1, image_size=(900, 1600), workers=workers, augment=RECIPE
+    )
+    data.trainer = SimpleNamespace(world_size=1, global_rank=0, global_step=0)  # what the loader asks of Lightning
+    data.begin("all", "none", total_steps=20 * workers, seed=0)
+    before = set(multiprocessing.active_children())
+    for step, _ in enumerate(data.train_dataloader()):
+        if step == 10 * workers:  # while they still work
+            started = set(multiprocessing.active_children()) - before
+            return [private_megabytes(process.pid) for process in started if process.pid is not None]
+    raise RuntimeError("the loader ended early")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--split", default="mini")
     parser.add_argument("--frames", type=int, default=40)
+    parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     torch.set_num_threads(1)
     data = LidarData("nuscenes", str(given.root), given.split, image_size=(900, 1600), augment=RECIPE)
@@ -149,6 +169,8 @@ def main() -> None:
         taken = statistics.median(each)
         print(f"{name:<6} {1 / taken:6.1f} frames/s a core ({taken * 1e3:6.1f} ms, {taken / mine:.2f} times ours)")
     print(f"images apart by {max(apart):.2f} of 255 at most (mean over a frame); pairs differ by {max(counts)} at most")
+    held = worker_megabytes(given.root, given.split, given.workers)
+    print(f"each of {len(held)} workers holds {max(held):.0f} MB alone at most")
 
 
 if __name__ == "__main__":

@@ -34,9 +34,9 @@ def card() -> Card:
     return replace(load_card("nuscenes"), splits={"all": {"version": VERSION}}, train="all", val="", probe="", test="")
 
 
-def private_megabytes() -> float:
-    """Return what this process holds alone."""
-    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+def private_megabytes(process: int | str = "self") -> float:
+    """Return what a process holds alone."""
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1e3
 
 
