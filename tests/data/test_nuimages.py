@@ -279,7 +279,7 @@ def test_harm_is_named_or_harmless(tree: Tree, own_cache: Path, table: str, coun
         shutil.rmtree(own_cache, ignore_errors=True)  # equal sizes and times would hide the harm
         source = NuImages(card, "mini", tree.root)
         for row in range(len(source)):
-            labels = source._labels(row)
+            labels = source.classes(row)
             assert labels is None or -1 <= labels.min() <= labels.max() < len(card.classes)
 
     hurt(tree.root / "v1.0-mini" / f"{table}.json", read, count)

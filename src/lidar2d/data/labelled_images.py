@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +11,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lidar2d.data.card import Card, folder_of
-from lidar2d.data.file_source import FileSource
 from lidar2d.data.files import BadFileError, read_text
 from lidar2d.data.label_maps import LabelMap
-from lidar2d.data.pixels import image_size, must_fit, not_read, read_depth, read_numbers, read_whole
+from lidar2d.data.pixels import image_size, must_fit, read_depth, read_numbers
+from lidar2d.data.single_images import SingleImages
 from lidar2d.data.source import Expected
 from lidar2d.errors import DataError
-from lidar2d.frame import Frame, ImageFile
+from lidar2d.frame import ImageFile
 
 _PIXELS = np.eye(3)  # K where no camera is known: a ray is told by its pixel
 
 
-class LabelledImages(FileSource):
+class LabelledImages(SingleImages):
     """Images with a class or a depth for every pixel; a frame has no point.
 
     A split names, for each condition, a pattern of the images' paths (``images``). The paths of ``labels``, ``depth``
@@ -63,30 +61,6 @@ class LabelledImages(FileSource):
         self.conditions = [condition for _, condition in found]
         self._label_map = LabelMap(card, 256)
 
-    def unread(self, index: int) -> Frame:
-        """Read all of a frame but its pixels; its labels have the resolution of their file.
-
-        Raises:
-            DataError: naming the file that is missing, unreadable or wrong.
-        """
-        file = self._file(index)
-        return Frame(
-            points=torch.zeros(0, 4),
-            images=not_read([file]),
-            intrinsics=file.intrinsics[None],
-            cam_from_lidar=torch.eye(4, dtype=torch.float64)[None],
-            pixel_labels=self._classes(index, file.size),
-            depth=self._metres(index, file.size),
-            files=(file,),
-            condition=self.conditions[index],
-            token=self.tokens[index],
-        )
-
-    def parts(self, index: int) -> list[Callable[[], object]]:
-        """Return what reads each of a frame's files."""
-        readers = (self._picture, self._classes, self._metres, self._intrinsics)
-        return [partial(read, index) for read in readers]
-
     def expected(self, index: int) -> list[Expected]:
         """Return the files of a frame."""
         image = self.root / self.paths[index]
@@ -104,12 +78,10 @@ class LabelledImages(FileSource):
             path = path.replace(old, new)
         return self.root / path
 
-    def _file(self, index: int) -> ImageFile:
+    def image(self, index: int) -> ImageFile:
+        """Return what is known of a frame's image before it is decoded."""
         path = self.root / self.paths[index]
         return ImageFile(path, image_size(path), torch.from_numpy(self._intrinsics(index)))
-
-    def _picture(self, index: int) -> Tensor:
-        return read_whole(self._file(index))
 
     def _intrinsics(self, index: int) -> NDArray[np.float64]:
         """Read K, where the data set has cameras and their files are there."""
@@ -125,7 +97,7 @@ class LabelledImages(FileSource):
             raise BadFileError(path, "its focal lengths are not positive, or not finite")
         return np.array([[fx, 0, u0 + 0.5], [0, fy, v0 + 0.5], [0, 0, 1]])  # pixel centres at whole numbers
 
-    def _classes(self, index: int, size: tuple[int, int] | None = None) -> Tensor | None:
+    def classes(self, index: int, size: tuple[int, int] | None = None) -> Tensor | None:
         """Read the class (1, H, W) of each pixel of an image of a size; None for splits whose labels are kept back."""
         if self._labels is None:
             return None
@@ -134,7 +106,7 @@ class LabelledImages(FileSource):
         must_fit(values, path, size or image_size(self.root / self.paths[index]))
         return self._label_map.classes(values, path)[None]
 
-    def _metres(self, index: int, size: tuple[int, int] | None = None) -> Tensor | None:
+    def metres(self, index: int, size: tuple[int, int] | None = None) -> Tensor | None:
         """Read the depth (1, H, W) of each pixel of an image of a size, 0 where unknown; None for splits without."""
         if self._depth is None:
             return None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +9,17 @@ import torch
 from torch import Tensor
 
 from lidar2d.data.card import Card, folder_of
-from lidar2d.data.file_source import FileSource
 from lidar2d.data.files import BadFileError
 from lidar2d.data.nuimages.index import open_index
 from lidar2d.data.nuimages.masks import decode_mask
 from lidar2d.data.nuscenes.cameras import image_file
-from lidar2d.data.pixels import not_read, read_whole
+from lidar2d.data.single_images import SingleImages
 from lidar2d.data.source import Expected
 from lidar2d.errors import DataError
-from lidar2d.frame import Frame, ImageFile
+from lidar2d.frame import ImageFile
 
 
-class NuImages(FileSource):
+class NuImages(SingleImages):
     """The annotated images of nuImages, one a frame; a frame has no point, and pixels outside all masks no class.
 
     Args:
@@ -56,53 +53,32 @@ class NuImages(FileSource):
         self.index = open_index(self.root, self.version, cache)
         self.tokens = [token.decode() for token in self.index.images["token"]]
         self.conditions = [card.clear[0]] * len(self.tokens)
-        self._classes = [self._class(name) for name in self.index.categories]
-
-    def unread(self, index: int) -> Frame:
-        """Read all of a frame but its pixels; its labels have the resolution of the file.
-
-        Raises:
-            DataError: naming the file that is missing, unreadable or wrong.
-        """
-        file = self._file(index)
-        return Frame(
-            points=torch.zeros(0, 4),
-            images=not_read([file]),
-            intrinsics=file.intrinsics[None],
-            cam_from_lidar=torch.eye(4, dtype=torch.float64)[None],
-            pixel_labels=self._labels(index),
-            files=(file,),
-            condition=self.conditions[index],
-            token=self.tokens[index],
-        )
-
-    def parts(self, index: int) -> list[Callable[[], object]]:
-        """Return what reads each of a frame's files."""
-        return [lambda: read_whole(self._file(index)), partial(self._labels, index)]
+        self._class_of = [self._class(name) for name in self.index.categories]
 
     def expected(self, index: int) -> list[Expected]:
         """Return the file of a frame."""
-        file = self._file(index)
+        file = self.image(index)
         return [Expected(file.path, picture=True, size=file.size)]
 
     def image_files(self, index: int) -> list[Path]:
         """Return the path of a frame's image, below the data set's folder."""
         return [Path(self.index.names.read(self.index.images[index]["file"]))]
 
-    def _file(self, index: int) -> ImageFile:
+    def image(self, index: int) -> ImageFile:
+        """Return what is known of a frame's image before it is decoded."""
         return image_file(
             self.root / self.image_files(index)[0], self.index.cameras[self.index.images[index]["camera"]]
         )
 
-    def _labels(self, index: int) -> Tensor | None:
+    def classes(self, index: int, size: tuple[int, int] | None = None) -> Tensor | None:
         """Return the class (1, H, W) of each pixel; None where the version has no annotation at all."""
         if not len(self.index.masks):
             return None
-        size = self._file(index).size
+        size = size or self.image(index).size
         classes = np.full(size, -1, np.int64)
         for category, letters in self.index.masks_of(self.index.images[index]):
             try:
-                classes[decode_mask(letters, size)] = self._classes[category]
+                classes[decode_mask(letters, size)] = self._class_of[category]
             except ValueError as error:
                 table = self.root / self.version / "object_ann.json"
                 raise BadFileError(table, f"or surface_ann.json: a mask of {self.tokens[index]}: {error}") from None
