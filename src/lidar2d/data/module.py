@@ -16,8 +16,9 @@ from lidar2d.data.augment import Augment
 from lidar2d.data.batches import EvaluationFrames, TrainingFrames
 from lidar2d.data.card import Card, load_card
 from lidar2d.data.clouds import check_box
-from lidar2d.data.joined import Also, Joined, cycle, join
+from lidar2d.data.joined import Also, join
 from lidar2d.data.labels import WithLabelFiles
+from lidar2d.data.order import Balance, Conditions, order
 from lidar2d.data.regions import Superpixels
 from lidar2d.data.shares import Percent, share
 from lidar2d.data.source import Preparable, Source, open_source
@@ -159,7 +160,7 @@ class LidarData(LightningDataModule):
             found["weak_labels"] = "label_folder" if self.weak_labels is None else "weak_labels"
         return found
 
-    def training(self, conditions: Literal["clear", "all"] = "all") -> Source:
+    def training(self, conditions: Conditions = "all") -> Source:
         """Open the training split as raw frames, with what was asked to be found in their images.
 
         Args:
@@ -174,46 +175,16 @@ class LidarData(LightningDataModule):
                 source = annotated(source, annotator, wanted)
         return source
 
-    def stream(self, conditions: Literal["clear", "all"], balance: Literal["none", "half"], seed: int) -> Stream:
+    def stream(self, conditions: Conditions, balance: Balance, seed: int) -> Stream:
         """Order the training frames of a stage.
 
         Raises:
             UsageError: if no frame has such a condition, or several data sets are to be balanced by condition.
         """
-        source = self.shown()
-        if isinstance(source, Joined):
-            return self._several(source, conditions, balance, seed)
-        by_condition: dict[str, list[int]] = {}
-        for index, condition in enumerate(source.conditions):
-            by_condition.setdefault(condition, []).append(index)
-        clear = [index for name in self.card.clear for index in by_condition.get(name, [])]
-        if conditions == "clear":
-            if not clear:
-                raise UsageError(f"{self.card.name} {self.split} has no clear frame ({', '.join(self.card.clear)})")
-            return Stream([clear], [0], self.batch_size, seed)
-        adverse = [group for name, group in sorted(by_condition.items()) if name not in self.card.clear]
-        if balance == "none" or not clear or not adverse:
-            return Stream([list(range(len(source)))], [0], self.batch_size, seed)
-        cycle = [place for group in range(1, len(adverse) + 1) for place in (0, group)]
-        return Stream([clear, *adverse], cycle, self.batch_size, seed)
+        weights = [self.weight, *(other.weight for other in self.also)]
+        return order(self.shown(), conditions, balance, weights, self.batch_size, seed)
 
-    def _several(
-        self, source: Joined, conditions: Literal["clear", "all"], balance: Literal["none", "half"], seed: int
-    ) -> Stream:
-        """Order the frames of several data sets by their weights."""
-        if balance != "none":
-            raise UsageError(
-                f"balance {balance} orders the conditions of one data set; with --data.also it must be none"
-            )
-        groups: list[list[int]] = [[] for _ in source.sources]
-        for index, condition in enumerate(source.conditions):
-            if conditions == "all" or condition in source.card.clear:
-                groups[source.find(index)[0]].append(index)
-        if empty := [part.card.name for part, group in zip(source.sources, groups, strict=True) if not group]:
-            raise UsageError(f"{empty[0]} has no clear frame to train on beside the other data sets")
-        return Stream(groups, cycle([self.weight, *(other.weight for other in self.also)]), self.batch_size, seed)
-
-    def steps_per_epoch(self, conditions: Literal["clear", "all"]) -> int:
+    def steps_per_epoch(self, conditions: Conditions) -> int:
         """Return how many steps show about as many frames as there are."""
         source = self.shown()
         shown = sum(conditions == "all" or name in source.card.clear for name in source.conditions)
@@ -245,9 +216,7 @@ class LidarData(LightningDataModule):
                 f"use {nearest} or change --trainer.devices"
             )
 
-    def begin(
-        self, conditions: Literal["clear", "all"], balance: Literal["none", "half"], total_steps: int, seed: int
-    ) -> None:
+    def begin(self, conditions: Conditions, balance: Balance, total_steps: int, seed: int) -> None:
         """Enter a stage: its frames, its length, and the seed of its order and augmentation."""
         self._stage = (self.stream(conditions, balance, seed), total_steps, seed)
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from lidar2d.data.order import Balance, Conditions
 from lidar2d.errors import DataError, SettingError, UsageError, within
 from lidar2d.frame import Annotation, Batch, Pairs
 from lidar2d.geometry import ZBuffer, pairs
@@ -42,8 +43,8 @@ class Stage:
 
     steps: int | None = None
     epochs: int | None = None
-    conditions: Literal["clear", "all"] = "all"
-    balance: Literal["none", "half"] = "none"
+    conditions: Conditions = "all"
+    balance: Balance = "none"
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: float = 1e-3
     weight_decay: float = 1e-4
