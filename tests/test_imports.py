@@ -14,6 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "lidar2d"
 # from the ground up; what stands on one line are siblings
 LAYERS: list[set[str]] = [
     {"errors", "processes", "docstrings", "writing", "manual"},
+    {"paths"},
     {"recipe", "frame"},
     {"geometry", "runs", "listing"},
     {"complaints"},
@@ -27,6 +28,7 @@ LAYERS: list[set[str]] = [
 LIGHT = [
     "errors",
     "writing",
+    "paths",
     "manual",
     "recipe",
     "runs",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -14,6 +12,7 @@ from lidar2d.data.glance import glance
 from lidar2d.data.source import Problem, Source, open_source
 from lidar2d.data.sums import Sums
 from lidar2d.errors import within
+from lidar2d.paths import expanded
 
 
 def check(
@@ -41,8 +40,8 @@ def check(
     card = load_card(card_name)
     split = split or card.train
     source = open_source(card, split, root, sweeps=sweeps)
-    listed = None if sums is None else Sums(Path(sums).expanduser(), Path(root or ".").expanduser())
-    return report(card, split, source, Console(), Console(stderr=True), quick, listed)
+    listed = None if sums is None else Sums(expanded(sums), expanded(root or "."))
+    return report(card, split, source, _Listened(), Console(stderr=True), quick, listed)
 
 
 def report(
@@ -100,6 +99,14 @@ def _table(found: list[tuple[str, Problem]]) -> Table:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+class _Listened(Console):
+    """A console whose reader may stop listening, which says nothing of the files."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave what to do to the command line."""
+        raise BrokenPipeError
 
 
 class _Rate(ProgressColumn):

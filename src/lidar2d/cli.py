@@ -8,7 +8,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,13 @@ import yaml
 
 from lidar2d import __version__, listing, manual, runs, words
 from lidar2d.errors import DataError, UsageError, nearest, within
+from lidar2d.paths import expanded
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
 JOINED = "LIDAR2D_RUN"  # names the run folder to the processes that Lightning starts, which repeat the command
+_UNHEARD = 141  # as a shell says of a command whose reader went away
 INTERRUPTED = 130  # what shells report for a process ended by Ctrl-C
 
 
@@ -177,8 +180,8 @@ def _prepare(argv: list[str]) -> int:
     import torch
 
     from lidar2d import arguments
-    from lidar2d.data.cache import cache_folder
     from lidar2d.fit import prepare
+    from lidar2d.paths import cache_folder
 
     parser, settings = _settings(told)
     torch.manual_seed(settings.seed)
@@ -209,8 +212,10 @@ def _check(argv: list[str]) -> int:
     from lidar2d.check import check
 
     data = settings.data
-    bad = check(data.card, data.root, settings.split, "--quick" in argv, settings.sums, data.sweeps)
-    return 1 if bad else 0
+    with _listening():
+        bad = check(data.card, data.root, settings.split, "--quick" in argv, settings.sums, data.sweeps)
+        return 1 if bad else 0
+    return _UNHEARD
 
 
 def _view(argv: list[str]) -> int:
@@ -253,14 +258,14 @@ def _weights(argv: list[str]) -> int:
         raise UsageError(f"weights takes one file or run folder, not {len(rest)}: lidar2d weights FILE")
     if (to is None) != (out is None):
         raise UsageError("--to FORM and --out FILE go together: lidar2d weights RUN --to FORM --out FILE")
-    path = Path(rest[0]).expanduser()
+    path = expanded(rest[0])
     if to is None and path.is_dir():
         raise UsageError(f"{path} is a folder; name a file in it, or write it for others: --to FORM --out FILE")
 
     from lidar2d import exchange
 
     if to is not None and out is not None:
-        encoder = exchange.write(path, to, Path(out).expanduser())
+        encoder = exchange.write(path, to, expanded(out))
         _say(f"{out}: {encoder} of {path}, for {to}")
         return 0
     text, fits = exchange.describe(path, names)
@@ -274,9 +279,18 @@ def _say(text: str) -> None:
     Raises:
         UsageError: if it cannot be written, because a disk is full for example.
     """
-    try:
+    with _listening():
         print(text, flush=True)
+
+
+@contextmanager
+def _listening() -> Iterator[None]:
+    try:
+        yield
+        sys.stdout.flush()
     except OSError as error:
+        if error.filename is not None:  # of a file, not of what is printed
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again at its exit
         if not isinstance(error, BrokenPipeError):
             raise UsageError(f"cannot print: {error.strerror}") from None

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from lidar2d.errors import UsageError, nearest
+from lidar2d.paths import expanded
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -30,7 +31,7 @@ def find(kind: str, name: str) -> Path:
         UsageError: with the nearest name, if there is none.
     """
     if name.endswith((".yaml", ".yml")):
-        path = Path(name).expanduser()
+        path = expanded(name)
         if not path.is_file():
             raise UsageError(f"no file {path}")
         return path

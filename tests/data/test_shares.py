@@ -49,6 +49,7 @@ def nuscenes():
     scenes = sorted(scene_names(card.splits["train"]["scenes"]))
     source = Listed(card, [f"{scene}-{frame}" for scene in scenes for frame in range(40)])
     source.scenes = [scene for scene in scenes for _ in range(40)]
+    source.listed = scenes
     return source
 
 
@@ -107,7 +108,7 @@ def test_what_cannot_be_shared_is_told(kitti, nuscenes):
     with pytest.raises(UsageError, match="kitti has no published rule"):
         share(Listed(load_card("kitti"), ["000001"]), 10)
     few = Listed(nuscenes.card, nuscenes.tokens[:80])
-    few.scenes = nuscenes.scenes[:80]
+    few.scenes, few.listed = nuscenes.scenes[:80], nuscenes.listed[:2]
     with pytest.raises(UsageError, match="1 % of nuscenes leaves nothing: it counts every 100th scene"):
         share(few, 1)
     with pytest.raises(UsageError, match="names no scenes"):

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lidar2d.data.cache import cache_folder
 from lidar2d.data.card import load_card
 from lidar2d.data.synthetic import cache as cache_module
 from lidar2d.data.synthetic.cache import Cache
 from lidar2d.data.synthetic.town import Town
 from lidar2d.errors import DataError
+from lidar2d.paths import cache_folder
 
 SEED = 4000
 

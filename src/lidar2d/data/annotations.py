@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,11 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lidar2d.data.cache import cache_folder
 from lidar2d.data.files import read_bytes
 from lidar2d.data.source import FromFiles, Preparable, Problem, Source
 from lidar2d.errors import DataError
 from lidar2d.frame import Frame
+from lidar2d.paths import cache_folder
 from lidar2d.writing import write_atomically
 
 
@@ -130,8 +129,8 @@ class Annotated:
                 if str(file["images"]) == shown:
                     kept: NDArray[np.int32] = file["found"]
                     return kept
-        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
-            pass  # missing, cut short or overwritten: it is made again
+        except Exception:  # missing, cut short or overwritten, of which NumPy complains in many ways: it is made again
+            pass
         images = (read() * 255).round().byte()
         height, width = images.shape[-2:]
         found = self.annotator.of(images) if len(images) else np.zeros((0, height, width), np.int32)

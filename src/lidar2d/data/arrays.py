@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
+import time
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,8 @@ from numpy.typing import NDArray
 from lidar2d.errors import DataError
 
 _CHUNK = 1 << 24  # bytes
+_UNFINISHED = ".making-"  # begins the name of a folder that is being filled
+_FORGOTTEN = 86400  # seconds
 
 
 @dataclass(frozen=True)
@@ -71,15 +75,20 @@ def _state(path: Path) -> str:
 
 
 def _digest(parts: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def _is_sound(folder: Path) -> bool:
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        return all(_crc(folder / f"{name}.npy") == crc for name, crc in meta["crc"].items())
+        whole = bool(meta["crc"]) and _crc_of(meta["facts"]) == meta["crc_of_facts"]
+        return whole and all(_crc(folder / f"{name}.npy") == crc for name, crc in meta["crc"].items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
+
+
+def _crc_of(facts: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(facts, sort_keys=True).encode())
 
 
 def _crc(path: Path) -> int:
@@ -93,11 +102,17 @@ def _crc(path: Path) -> int:
 def _write(folder: Path, made: Made) -> None:
     """Write arrays into a folder beside their place, then move it there in one step."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
+    for forgotten in folder.parent.glob(f"{_UNFINISHED}*"):  # of processes that were killed
+        with suppress(FileNotFoundError):  # it was finished meanwhile
+            if time.time() - forgotten.stat().st_mtime > _FORGOTTEN:
+                shutil.rmtree(forgotten, ignore_errors=True)
+    fresh = folder.parent / f"{_UNFINISHED}{uuid4().hex}"
+    fresh.mkdir()
     try:
         for name, array in made.arrays.items():
             np.save(fresh / f"{name}.npy", array)
-        meta = {"crc": {name: _crc(fresh / f"{name}.npy") for name in made.arrays}, "facts": made.facts}
+        crc = {name: _crc(fresh / f"{name}.npy") for name in made.arrays}
+        meta = {"crc": crc, "facts": made.facts, "crc_of_facts": _crc_of(made.facts)}
         (fresh / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
         _move(fresh, folder)
     finally:

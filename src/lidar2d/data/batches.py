@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset
 
 from lidar2d.data.augment import Augment
@@ -15,11 +17,22 @@ from lidar2d.data.source import FromFiles, Source
 from lidar2d.data.stream import Key, frame_seed
 from lidar2d.data.windows import resize
 from lidar2d.data.wrapped import some_cameras
-from lidar2d.errors import DataError
+from lidar2d.errors import DataError, UsageError
 from lidar2d.frame import Batch, Frame, collate
 
 
-class TrainingFrames(Dataset[Batch | DataError]):
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Read on one thread, as workers do: sums that several threads share have other last digits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+class TrainingFrames(Dataset[Batch | UsageError]):
     """Augmented batches by key; what is random about a frame comes from (seed, pass, token)."""
 
     def __init__(
@@ -38,7 +51,7 @@ class TrainingFrames(Dataset[Batch | DataError]):
         self.cameras = cameras
         self.bad_files = bad_files
 
-    def __getitem__(self, keys: Sequence[Key]) -> Batch | DataError:
+    def __getitem__(self, keys: Sequence[Key]) -> Batch | UsageError:
         """Read, augment and pack the frames of one batch.
 
         Returns:
@@ -50,7 +63,8 @@ class TrainingFrames(Dataset[Batch | DataError]):
         for epoch, index in keys:
             seed = frame_seed(self.seed, epoch, self.source.tokens[index])
             try:
-                frames.append(self._frame(index, np.random.default_rng(seed)))
+                with _one_thread():
+                    frames.append(self._frame(index, np.random.default_rng(seed)))
                 seeds.append(seed)
             except DataError as fault:
                 if self.bad_files == "stop":
@@ -60,7 +74,7 @@ class TrainingFrames(Dataset[Batch | DataError]):
             return DataError(f"every frame of a batch is bad; the first: {faults[0]}")
         try:
             return replace(collate(frames, seeds, self.source.card.clear), skipped=len(faults))
-        except DataError as fault:
+        except UsageError as fault:
             return fault
 
     def _frame(self, index: int, rng: np.random.Generator) -> Frame:
@@ -73,21 +87,22 @@ class TrainingFrames(Dataset[Batch | DataError]):
         return self.augment.shade(read_pixels(frame), rng)
 
 
-class EvaluationFrames(Dataset[Batch | DataError]):
+class EvaluationFrames(Dataset[Batch | UsageError]):
     """Batches of frames as the source reads them, by their indices."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
 
-    def __getitem__(self, indices: Sequence[int]) -> Batch | DataError:
+    def __getitem__(self, indices: Sequence[int]) -> Batch | UsageError:
         """Read and pack frames.
 
         Returns:
             The batch, or the error at the first bad file: a result without some frames would be another result.
         """
         try:
-            frames = [self.source[index] for index in indices]
+            with _one_thread():
+                frames = [self.source[index] for index in indices]
             seeds = [frame_seed(0, 0, frame.token) for frame in frames]
             return collate(frames, seeds, self.source.card.clear)
-        except DataError as fault:
+        except UsageError as fault:
             return fault

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from types import UnionType
@@ -9,6 +10,12 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from lidar2d import recipe
 from lidar2d.errors import UsageError, nearest, within
+from lidar2d.paths import expanded
+
+Kinds = tuple[type, ...]  # that a value may be of
+
+TEXT = (str, int)  # YAML reads 08 as a number
+_WORDS = {str: "text", int: "a number", dict: "a mapping", bool: "true or false", type(None): "null"}
 
 
 @dataclass(frozen=True)
@@ -54,27 +61,63 @@ class Card:
         within(1e-3, depth_scale=self.depth_scale)
         if self.intrinsics is not None and len(self.intrinsics) != 9:
             raise UsageError(f"intrinsics has {len(self.intrinsics)} numbers; 9 are needed, row by row")
+        if self.intrinsics is not None and min(self.intrinsics[0], self.intrinsics[4], self.intrinsics[8]) <= 0:
+            raise UsageError("intrinsics has no positive focal length")
+        for key, values, end in (
+            ("label_map", self.label_map, len(self.classes)),
+            ("category_map", self.category_map, len(self.classes)),
+        ):
+            if wrong := [f"{raw}: {index}" for raw, index in (values or {}).items() if not -1 <= index < end]:
+                raise UsageError(f"{key} has {wrong[0]}; classes are 0 to {end - 1}, and -1 is ignored")
+        if negative := [raw for raw in self.label_map or {} if raw < 0]:
+            raise UsageError(f"label_map has the raw label {negative[0]}; raw labels are not negative")
+        if strange := [name for name in (self.box_map or {}).values() if name not in self.box_classes]:
+            raise UsageError(f"box_map has class '{strange[0]}'; {nearest(strange[0], self.box_classes)}")
         for key in ("train", "val", "probe", "test"):
             if (split := getattr(self, key)) or key == "train":
                 self.split(split)
         if self.colours and len(self.colours) != len(self.classes):
             raise UsageError(f"{len(self.colours)} colours for {len(self.classes)} classes")
 
-    def split(self, name: str, *keys: str) -> Any:
+    @property
+    def usual(self) -> str:
+        """The condition of frames of which nothing else is said.
+
+        Raises:
+            UsageError: if the card has none.
+        """
+        if not self.clear:
+            raise UsageError(f"card {self.name}: clear is empty; frames of which nothing is said have its first")
+        return self.clear[0]
+
+    def split(
+        self, name: str, needs: Mapping[str, Kinds] | None = None, takes: Mapping[str, Kinds] | None = None
+    ) -> Any:
         """Return what the reader needs to find a split's frames.
 
         Args:
             name: of the split.
-            keys: that it must have.
+            needs: the keys that it must have, and what their values may be; None where the split is no mapping.
+            takes: the keys that it may have.
 
         Raises:
-            UsageError: if there is no such split, or a key is missing.
+            UsageError: if there is no such split, or a key is missing, unknown, or has a wrong value.
         """
         if name not in self.splits:
             raise UsageError(f"{self.name} has no split '{name}'; {nearest(name, self.splits)}")
         split = self.splits[name]
-        if keys and not (isinstance(split, dict) and set(keys) <= set(split)):
-            raise UsageError(f"split '{name}' of {self.name} is {split}; it needs the keys {', '.join(keys)}")
+        if needs is None:
+            return split
+        known = {**needs, **(takes or {})}
+        if not (isinstance(split, dict) and set(needs) <= set(split)):
+            asked = ", ".join(needs) or f"some of {', '.join(known)}"
+            raise UsageError(f"split '{name}' of {self.name} is {split!r:.80}; it needs the keys {asked}")
+        for key, value in split.items():
+            if key not in known:
+                raise UsageError(f"split '{name}' of {self.name}: unknown key '{key}'; {nearest(str(key), known)}")
+            if type(value) not in known[key]:
+                words = " or ".join(_WORDS[kind] for kind in known[key])
+                raise UsageError(f"split '{name}' of {self.name}: {key} is {value!r:.60}; it must be {words}")
         return split
 
 
@@ -136,7 +179,11 @@ def folder_of(root: str | Path | None, card: Card) -> Path:
     """
     if not root:
         raise UsageError(f"{card.name} needs its folder: --data.root FOLDER\n{card.get.strip()}")
-    folder = Path(root).expanduser()
-    if not folder.is_dir():
+    folder = expanded(root)
+    try:
+        there = folder.is_dir()
+    except OSError as error:
+        raise UsageError(f"cannot look at --data.root {folder}: {error.strerror}") from None
+    if not there:
         raise UsageError(f"no folder {folder}; --data.root must name the folder of {card.title}")
     return folder

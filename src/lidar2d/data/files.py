@@ -123,5 +123,10 @@ def must_exist(path: Path) -> None:
     Raises:
         BadFileError: if it is missing or something else.
     """
-    if not path.is_file():
-        raise BadFileError(path, "not a file" if path.exists() else "missing")
+    try:
+        there = path.is_file()
+        fault = "not a file" if not there and path.exists() else "missing"
+    except OSError as error:  # a folder without permission, a name that is too long
+        raise BadFileError(path, f"unreadable: {error.strerror}") from None
+    if not there:
+        raise BadFileError(path, fault)

@@ -129,10 +129,17 @@ def join(sources: Sequence[Source]) -> Source:
 
 
 def cycle(weights: Sequence[float]) -> list[int]:
-    """Return which source each place of a cycle takes its frame from, evenly spread, in proportion to the weights."""
+    """Return which source each place of a cycle takes its frame from, evenly spread, in proportion to the weights.
+
+    Raises:
+        UsageError: if a weight is too small to have a place.
+    """
     wanted = np.asarray(weights, dtype=np.float64) / np.sum(weights)
     places: list[int] = []
     for place in range(1, _PLACES + 1):
         taken = np.bincount(places, minlength=len(wanted))
         places.append(int(np.argmax(wanted * place - taken)))
+    if len(set(places)) < len(weights):
+        low, high = min(weights), max(weights)
+        raise UsageError(f"weight {low:g} beside {high:g} shows less than one frame in {_PLACES}; give it more")
     return places

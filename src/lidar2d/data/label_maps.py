@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lidar2d.data.card import Card
 from lidar2d.data.files import BadFileError
+from lidar2d.errors import UsageError
 
 _UNKNOWN = -2  # a raw label that the card does not know
 
@@ -22,11 +23,16 @@ class LabelMap:
     Args:
         card: with a label_map.
         size: raw labels are less than this.
+
+    Raises:
+        UsageError: if the card knows a larger one.
     """
 
     def __init__(self, card: Card, size: int) -> None:
         self._table = np.full(size, _UNKNOWN, dtype=np.int64)
         for raw, index in (card.label_map or {}).items():
+            if raw >= size:
+                raise UsageError(f"card {card.name}: label_map has the raw label {raw}; its files hold 0 to {size - 1}")
             self._table[raw] = index
 
     def classes(self, raw: NDArray[np.integer[Any]], path: Path) -> Tensor:

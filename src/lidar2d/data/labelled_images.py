@@ -16,9 +16,10 @@ from lidar2d.data.label_maps import LabelMap
 from lidar2d.data.pixels import image_size, must_fit, read_depth, read_numbers
 from lidar2d.data.single_images import SingleImages
 from lidar2d.data.source import Expected
-from lidar2d.errors import DataError
+from lidar2d.errors import DataError, UsageError
 from lidar2d.frame import ImageFile
 
+_BESIDE = ("labels", "camera", "depth")  # what a split may have beside its images
 _PIXELS = np.eye(3)  # K where no camera is known: a ray is told by its pixel
 
 
@@ -45,10 +46,13 @@ class LabelledImages(SingleImages):
         self.card = card
         self.image_size = image_size
         self.root = folder_of(root, card)
-        given = card.split(split, "images")
-        self._labels, self._camera, self._depth = (given.get(key) for key in ("labels", "camera", "depth"))
+        given = card.split(split, {"images": (dict,)}, dict.fromkeys(_BESIDE, (dict, type(None))))
+        self._labels, self._camera, self._depth = (given.get(key) for key in _BESIDE)
         found: list[tuple[Path, str]] = []
         for condition, pattern in given["images"].items():
+            if not isinstance(pattern, str) or not pattern or pattern.startswith("/"):
+                where = f"split '{split}' of {card.name}"
+                raise UsageError(f"{where}: images has {pattern!r:.60}; give a path below the root")
             paths = sorted(path.relative_to(self.root) for path in self.root.glob(pattern))
             if not paths:
                 raise DataError(
@@ -57,6 +61,8 @@ class LabelledImages(SingleImages):
                 )
             found += [(path, condition) for path in paths]
         self.paths = [path for path, _ in found]
+        if len(set(self.paths)) < len(self.paths):
+            raise UsageError(f"split '{split}' of {card.name}: two patterns of its images name the same files")
         self.tokens = [path.with_suffix("").as_posix() for path in self.paths]
         self.conditions = [condition for _, condition in found]
         self._label_map = LabelMap(card, 256)
@@ -65,7 +71,9 @@ class LabelledImages(SingleImages):
         """Return the files of a frame."""
         image = self.root / self.paths[index]
         beside = [self._beside(index, words) for words in (self._labels, self._depth) if words is not None]
-        return [Expected(path, picture=True) for path in (image, *beside)]
+        found = [Expected(path, picture=True) for path in (image, *beside)]
+        camera = self._camera_file(index)
+        return found if camera is None else [*found, Expected(camera)]
 
     def image_files(self, index: int) -> list[Path]:
         """Return the path of a frame's image, below the data set's folder."""
@@ -83,10 +91,15 @@ class LabelledImages(SingleImages):
         path = self.root / self.paths[index]
         return ImageFile(path, image_size(path), torch.from_numpy(self._intrinsics(index)))
 
+    def _camera_file(self, index: int) -> Path | None:
+        """Return the file of an image's camera, if those files are there at all."""
+        path = self._beside(index, self._camera) if self._camera else None
+        return path if path is not None and path.parents[1].is_dir() else None
+
     def _intrinsics(self, index: int) -> NDArray[np.float64]:
         """Read K, where the data set has cameras and their files are there."""
-        path = self._beside(index, self._camera) if self._camera else None
-        if path is None or not path.parents[1].is_dir():
+        path = self._camera_file(index)
+        if path is None:
             return _PIXELS.copy() if self.card.intrinsics is None else np.array(self.card.intrinsics).reshape(3, 3)
         try:
             given = json.loads(read_text(path))["intrinsic"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -24,8 +23,9 @@ from lidar2d.data.shares import Percent, share
 from lidar2d.data.source import Preparable, Source, open_source
 from lidar2d.data.stream import Chunk, EachOnce, Stream
 from lidar2d.data.wrapped import SomeCameras, WithinRange, changed
-from lidar2d.errors import DataError, UsageError, within
+from lidar2d.errors import UsageError, within
 from lidar2d.frame import Annotation, Batch
+from lidar2d.paths import expanded
 
 CHUNK_STEPS = 50  # a run can be resumed every so many steps
 
@@ -49,7 +49,7 @@ class LidarData(LightningDataModule):
         sweeps: of the LiDAR in each frame: its own and those before it, for data sets that have them; a fifth column of
             the points has their age in seconds.
         cameras: the most cameras that a training frame shows, drawn anew each time; or the names of those that every
-            frame shows; None shows all.
+            frame of this data set shows; None shows all.
         points_range: metres: every frame, in training and in evaluation, has the points within [x0, y0, z0, x1, y1, z1]
             alone; None keeps all. ``augment.box`` does it in training, after points have moved.
         workers: processes that read frames beside the training process.
@@ -102,6 +102,9 @@ class LidarData(LightningDataModule):
         self.val = val or self.card.val
         self.probe = probe or self.card.probe
         self.test = test or self.card.test
+        for name in (self.split, self.val, self.probe, self.test):
+            if name:
+                self.card.split(name)
         self.batch_size = batch_size
         self.image_size = image_size or self.card.image_size
         self.sweeps = sweeps
@@ -140,7 +143,10 @@ class LidarData(LightningDataModule):
 
     def _other(self, other: Also) -> Source:
         card = load_card(other.card)
-        return self._in_range(self._open(card, other.split or card.train, other.root))
+        try:
+            return self._in_range(self._open(card, other.split or card.train, other.root))
+        except UsageError as error:
+            raise UsageError(f"--data.also, {card.name}: {error}") from None
 
     def _as_asked(self, source: Source) -> Source:
         """Leave cameras and points out that are not asked for."""
@@ -169,7 +175,7 @@ class LidarData(LightningDataModule):
         source = self.shown()
         wanted = source.card.clear if conditions == "clear" else None
         if self.label_folder is not None:
-            source = WithLabelFiles(source, Path(self.label_folder).expanduser())
+            source = WithLabelFiles(source, expanded(self.label_folder))
         for annotator in (self.weak_labels, self.superpixels):
             if annotator is not None:
                 source = annotated(source, annotator, wanted)
@@ -261,7 +267,7 @@ class LidarData(LightningDataModule):
             raise UsageError(f"{self.card.name} names no {kind} split; give --data.{kind} NAME")
         return split
 
-    def _loader(self, frames: Dataset[Batch | DataError], sampler: Sampler[Any]) -> DataLoader[Any]:
+    def _loader(self, frames: Dataset[Batch | UsageError], sampler: Sampler[Any]) -> DataLoader[Any]:
         return DataLoader(
             frames,
             batch_size=None,  # a key is a whole batch: frames are packed in the worker
@@ -288,13 +294,13 @@ class LidarData(LightningDataModule):
     def _frames(self, seed: int) -> TrainingFrames:
         return TrainingFrames(self.training(), seed, self.augment, self.image_size, self.cameras, self.bad_files)
 
-    def on_before_batch_transfer(self, batch: Batch | DataError, dataloader_idx: int) -> Batch:  # noqa: ARG002 a hook
+    def on_before_batch_transfer(self, batch: Batch | UsageError, dataloader_idx: int) -> Batch:  # noqa: ARG002 a hook
         """Count the frames that were skipped.
 
         Raises:
             DataError: naming the bad file that the loader met.
         """
-        if isinstance(batch, DataError):
+        if isinstance(batch, UsageError):
             raise batch
         self.skipped += batch.skipped
         return batch

@@ -118,6 +118,8 @@ def read_window(path: Path, size: tuple[int, int], box: Box, expected: tuple[int
             return _resize(pixels, (left, top, right, bottom), size)
         with Image.open(io.BytesIO(raw)) as image:
             _must_be((image.size[1], image.size[0]), expected, path)
+            if image.mode[0] in "IF":
+                raise BadFileError(path, f"has pixels of mode {image.mode}; images have 8 bits a colour")
             return _resize(np.asarray(image.convert("RGB")), box, size)
     except BadFileError:
         raise

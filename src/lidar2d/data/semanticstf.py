@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lidar2d.data.card import Card, folder_of
+from lidar2d.data.card import TEXT, Card, folder_of
 from lidar2d.data.file_source import FileSource
 from lidar2d.data.files import BadFileError, read_binary, read_points, read_text
 from lidar2d.data.label_maps import LabelMap
@@ -41,7 +41,7 @@ class SemanticSTF(FileSource):
         image_size: tuple[int, int] | None = None,
     ) -> None:
         self.card, self.image_size = card, image_size
-        self.folder = folder_of(root, card) / str(card.split(split, "folder")["folder"])
+        self.folder = folder_of(root, card) / str(card.split(split, {"folder": TEXT})["folder"])
         found = _weather(self.folder / f"{self.folder.name}.txt", card)
         self.tokens, self.conditions = list(found), list(found.values())
         self._label_map = LabelMap(card, 1 << 16)

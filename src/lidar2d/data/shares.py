@@ -19,7 +19,8 @@ Percent = Literal[1, 5, 10, 25, 50, 100]
 class InScenes(Protocol):
     """A source whose frames belong to scenes."""
 
-    scenes: Sequence[str]  # of each frame, in the order of the data set's tables
+    scenes: Sequence[str]  # of each frame
+    listed: Sequence[str]  # the split's scenes, in the order of the data set's table of scenes
 
 
 def share(source: Source, percent: Percent, draw: int = 0) -> Source:
@@ -46,7 +47,7 @@ def share(source: Source, percent: Percent, draw: int = 0) -> Source:
     if card.share_by == "scene":
         if not isinstance(source, InScenes):
             raise UsageError(f"card {card.name}: share_by is scene, but its reader {card.reader} names no scenes")
-        scenes = list(dict.fromkeys(source.scenes))
+        scenes = source.listed
         kept = set(_drawn(scenes, scenes[every - 1 :: every], draw, every))
         rows = [row for row, scene in enumerate(source.scenes) if scene in kept]
     else:

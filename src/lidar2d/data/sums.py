@@ -34,6 +34,8 @@ class Sums:
         self._digests: dict[Path, str] = {}
         for number, line in enumerate(lines, start=1):
             match = _LINE.fullmatch(line)
+            if not line.strip() or line.startswith("#"):
+                continue
             if match is None or len(match[1]) not in _KINDS:
                 raise UsageError(f"{path}: line {number} is no checksum and path, as `sha256sum` writes them")
             self._digests[root / match[2]] = match[1].lower()
@@ -56,10 +58,12 @@ class Sums:
             named.update(problem.path for problem in problems)
             more = []
             for path in (file.path for file in source.expected(index)):
-                if path in named or path not in self._digests:
+                if path not in self._digests:
+                    continue
+                compared += 1
+                if path in named:
                     continue
                 named.add(path)
-                compared += 1
                 if (fault := self._fault(path)) is not None:
                     more.append(Problem(path, fault))
             yield token, [*problems, *more]

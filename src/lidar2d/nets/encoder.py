@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from lidar2d.errors import SettingError
 from lidar2d.frame import Batch, Pairs
 from lidar2d.nets.checkpoints import File, Loaded, match, open_file
+from lidar2d.paths import expanded
 
 
 class Encoder(nn.Module, ABC):
@@ -34,7 +35,7 @@ class Encoder(nn.Module, ABC):
         Raises:
             UsageError: if the file is missing or unreadable, holds another network, or was trained with other settings.
         """
-        path = path.expanduser()
+        path = expanded(path)
         if not path.is_file():
             raise SettingError("weights", path, "there is no such file; docs/weights.md says where released ones are")
         values, self.loaded = self.match(open_file(path))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from lidar2d.errors import UsageError, nearest
 from lidar2d.nets.releases import flatten
+from lidar2d.paths import expanded
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights"
 
@@ -26,7 +27,7 @@ def shipped(name: str) -> Path:
         UsageError: with the nearest name, if there is no such file.
     """
     if name.endswith((".safetensors", ".pt", ".pth")) or "/" in name:
-        return Path(name).expanduser()
+        return expanded(name)
     path = SHIPPED / f"{name}.safetensors"
     if not path.is_file():
         known = [file.stem for file in SHIPPED.glob("*.safetensors")]

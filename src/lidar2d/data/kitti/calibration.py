@@ -43,6 +43,8 @@ def camera(projection: Matrix, name: str, path: Path) -> tuple[Matrix, Matrix]:
         raise BadFileError(path, f"{name} has no positive focal length")
     if not np.array_equal(projection[2, :3], [0, 0, 1]):
         raise BadFileError(path, f"{name} is no projection of a camera: its last row must begin 0 0 1")
+    if projection[1, 0] != 0:
+        raise BadFileError(path, f"{name} is no projection of a camera: its second row must begin with 0")
     cam_from_rect = np.eye(4)
     cam_from_rect[:3, 3] = np.linalg.solve(projection[:, :3], projection[:, 3])
     return _HALF_PIXEL @ projection[:, :3], cam_from_rect
@@ -54,7 +56,7 @@ def must_turn(rotation: Matrix, name: str, path: Path) -> None:
     Raises:
         BadFileError: naming the file and the key.
     """
-    if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3):
+    if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) or np.linalg.det(rotation) < 0:
         raise BadFileError(path, f"{name} is no rotation")
 
 

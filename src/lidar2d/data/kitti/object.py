@@ -11,13 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lidar2d.data.card import Card, folder_of
+from lidar2d.data.card import TEXT, Card, folder_of
 from lidar2d.data.file_source import FileSource
 from lidar2d.data.files import BadFileError, read_points, read_text
 from lidar2d.data.kitti.calibration import calibration
 from lidar2d.data.pixels import check_seen, image_size, not_read, read_whole
 from lidar2d.data.source import Expected
 from lidar2d.frame import Boxes, Frame, ImageFile
+
+_FARTHEST = 1e4  # metres
 
 
 class Kitti(FileSource):
@@ -39,7 +41,7 @@ class Kitti(FileSource):
         self.card = card
         self.image_size = image_size
         self.root = folder_of(root, card)
-        places = card.split(split, "folder", "list")
+        places = card.split(split, {"folder": TEXT, "list": TEXT})
         self.folder = self.root / str(places["folder"])
         self.tokens = _frame_numbers(self.root / "ImageSets" / f"{places['list']}.txt")
         self.conditions = ["day"] * len(self.tokens)
@@ -134,6 +136,8 @@ def boxes(path: Path, names: tuple[str, ...], lidar_from_rect: NDArray[np.float6
             raise BadFileError(path, f"line {number}: a value is no number") from None
         if len(values) not in (14, 15) or not np.isfinite(values).all():  # results have a score at the end
             raise BadFileError(path, f"line {number}: a class and 14 finite values are needed")
+        if min(values[7:10]) <= 0 or max(map(abs, values[7:13])) > _FARTHEST:
+            raise BadFileError(path, f"line {number}: a box of {values[7:10]} m at {values[10:13]} m is none")
         rows.append(values[7:14])
         classes.append(names.index(words[0]))
     return Boxes(_into_lidar(np.array(rows).reshape(-1, 7), lidar_from_rect), torch.tensor(classes, dtype=torch.int64))

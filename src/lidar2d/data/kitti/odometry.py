@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lidar2d.data.card import Card, folder_of
+from lidar2d.data.card import TEXT, Card, folder_of
 from lidar2d.data.file_source import Earlier, SweepSource, with_earlier
 from lidar2d.data.files import BadFileError, read_binary, read_points, read_text
 from lidar2d.data.kitti.calibration import Matrix, camera, must_turn, read_matrices
@@ -47,7 +47,7 @@ class SemanticKitti(SweepSource):
         self.card = card
         self.image_size = image_size
         self.root = folder_of(root, card)
-        given = card.split(split, "sequences", "labels")
+        given = card.split(split, {"sequences": TEXT, "labels": TEXT})
         self.labels = str(given["labels"])
         self.tokens = [token for name in str(given["sequences"]).split() for token in self._scans(name)]
         self.conditions = ["day"] * len(self.tokens)
@@ -95,7 +95,10 @@ class SemanticKitti(SweepSource):
         token = self.tokens[index]
         scan = Expected(self._file("velodyne", token, "bin"), row=16)
         earlier = [Expected(self._file("velodyne", before, "bin"), row=16) for before in self._before(token)]
-        found = [scan, *earlier, Expected(self.root / "sequences" / token.partition("/")[0] / "calib.txt")]
+        folder = self.root / "sequences" / token.partition("/")[0]
+        found = [scan, *earlier, Expected(folder / "calib.txt")]
+        if earlier:
+            found.append(Expected(folder / "poses.txt"))
         labels, picture = self._file(self.labels, token, "label"), self._file(self.card.cameras[0], token, "png")
         if labels.parent.is_dir():
             found.append(Expected(labels, row=4, like=scan))
@@ -189,7 +192,8 @@ class _Calibration:
         found = np.tile(np.eye(4), (len(numbers), 1, 1))
         found[:, :3] = numbers.reshape(-1, 3, 4)
         turns = found[:, :3, :3]
-        if bad := np.flatnonzero(np.abs(turns @ turns.swapaxes(1, 2) - np.eye(3)).max((1, 2)) > 1e-3).tolist():
+        skewed = np.abs(turns @ turns.swapaxes(1, 2) - np.eye(3)).max((1, 2)) > 1e-3
+        if bad := np.flatnonzero(skewed | (np.linalg.det(turns) < 0)).tolist():
             raise BadFileError(path, f"line {bad[0] + 1} is no rigid motion")
         return found @ self.rect_from_lidar
 

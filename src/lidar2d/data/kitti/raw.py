@@ -6,13 +6,14 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lidar2d.data.card import Card, folder_of
+from lidar2d.data.card import TEXT, Card, folder_of
 from lidar2d.data.file_source import FileSource
 from lidar2d.data.files import read_points
 from lidar2d.data.kitti.calibration import Matrix, camera, must_turn, read_matrices
@@ -23,6 +24,7 @@ from lidar2d.frame import Frame, ImageFile
 
 _DRIVE = re.compile(r"(\d{4}_\d{2}_\d{2})_drive_\w+_sync", re.ASCII)
 _FRAME = re.compile(r"\d{10}\.bin", re.ASCII)
+_RIGID, _CAMERAS = "calib_velo_to_cam.txt", "calib_cam_to_cam.txt"  # of each day
 _DEPTH_FOLDERS = ("train", "val")  # of the depth benchmark, whose drives lie in one or the other
 
 
@@ -48,11 +50,12 @@ class KittiRaw(FileSource):
         self.card = card
         self.image_size = image_size
         self.root = folder_of(root, card)
-        given = card.split(split)
+        given = card.split(split, {}, {"drives": TEXT, "frames": (dict,), "depth": (bool,)})
         self.depth = bool(given.get("depth"))
+        if ("frames" in given) == ("drives" in given):
+            raise UsageError(f"split '{split}' of {card.name} needs either drives or frames")
         if "frames" in given:
-            listed = [(drive, int(number)) for drive, row in given["frames"].items() for number in str(row).split()]
-            self.tokens = [f"{drive}/{number:010d}" for drive, number in listed]
+            self.tokens = _listed(given["frames"], f"split '{split}' of {card.name}")
         else:
             self.tokens = [token for drive in self._drives(str(given["drives"])) for token in self._scans(drive)]
         self.conditions = ["day"] * len(self.tokens)
@@ -88,7 +91,8 @@ class KittiRaw(FileSource):
     def expected(self, index: int) -> list[Expected]:
         """Return the files of a frame."""
         token = self.tokens[index]
-        found = [Expected(self._scan(token), row=16)]
+        day = self._folder(token.partition("/")[0]).parent
+        found = [Expected(self._scan(token), row=16), *(Expected(day / name) for name in (_RIGID, _CAMERAS))]
         found += [Expected(self._image(token, name), picture=True) for name in self.card.cameras]
         return [*found, Expected(self._depth_file(token), picture=True)] if self.depth else found
 
@@ -174,9 +178,9 @@ def _day(folder: Path, cameras: tuple[str, ...]) -> tuple[list[Matrix], list[Mat
     Raises:
         BadFileError: naming the file and the key that is missing or wrong.
     """
-    rigid = read_matrices(folder / "calib_velo_to_cam.txt", {"R": (3, 3), "T": (3,)})
-    must_turn(rigid["R"], "R", folder / "calib_velo_to_cam.txt")
-    path = folder / "calib_cam_to_cam.txt"
+    rigid = read_matrices(folder / _RIGID, {"R": (3, 3), "T": (3,)})
+    must_turn(rigid["R"], "R", folder / _RIGID)
+    path = folder / _CAMERAS
     keys = {name: f"P_rect_{name.rpartition('_')[2]}" for name in cameras}
     values = read_matrices(path, {"R_rect_00": (3, 3), **dict.fromkeys(keys.values(), (3, 4))})
     must_turn(values["R_rect_00"], "R_rect_00", path)
@@ -184,3 +188,18 @@ def _day(folder: Path, cameras: tuple[str, ...]) -> tuple[list[Matrix], list[Mat
     rect_from_lidar[:3] = values["R_rect_00"] @ np.column_stack([rigid["R"], rigid["T"]])
     found = [camera(values[key], key, path) for key in keys.values()]
     return [intrinsics for intrinsics, _ in found], [shift @ rect_from_lidar for _, shift in found]
+
+
+def _listed(frames: dict[Any, Any], where: str) -> list[str]:
+    """Return the tokens of frames that a card lists, numbers by drive.
+
+    Raises:
+        UsageError: if they are no numbers.
+    """
+    tokens = []
+    for drive, row in frames.items():
+        for word in str(row).split():
+            if not (word.isascii() and word.isdigit() and len(word) <= 10):
+                raise UsageError(f"{where}: frames of {drive} has '{word}'; numbers are needed, with spaces between")
+            tokens.append(f"{drive}/{int(word):010d}")
+    return tokens

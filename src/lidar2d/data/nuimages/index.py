@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidar2d.data.arrays import Made, keep, load
-from lidar2d.data.cache import cache_folder
 from lidar2d.data.files import BadFileError
 from lidar2d.data.nuscenes.cameras import CAMERA_DTYPE, camera_row
 from lidar2d.data.nuscenes.names import NAME_DTYPE, Names
-from lidar2d.data.nuscenes.records import TOKEN, Record, by_token, keepable
+from lidar2d.data.nuscenes.records import TOKEN, Record, by_token, text, whole
+from lidar2d.paths import cache_folder
 
 _LAYOUT = 1  # goes up when the arrays change their meaning
 _ARRAYS = ("images", "cameras", "masks", "letters")
@@ -93,7 +93,7 @@ def _build(folder: Path) -> Made:
     Raises:
         BadFileError: naming the table that is missing, malformed, or points at a record that is not there.
     """
-    samples = by_token(folder, "sample", lambda r: (keepable(r["token"]), r["key_camera_token"]))
+    samples = by_token(folder, "sample", lambda r: (r["token"], text(r["key_camera_token"])))
     key = {camera: row for row, (_, camera) in enumerate(samples.values())}
     names, images = Names(), np.zeros(len(samples), IMAGE_DTYPE)
     images["token"] = list(samples)
@@ -102,17 +102,17 @@ def _build(folder: Path) -> Made:
     found: set[int] = set()
 
     def image(r: Record) -> None:
-        size = int(r["height"]), int(r["width"])
+        size = whole(r["height"]), whole(r["width"])
         camera = camera_row(mounts[r["calibrated_sensor_token"]], size)
         row = key[r["token"]]
-        images["file"][row] = names.keep(r["filename"])
+        images["file"][row] = names.keep(text(r["filename"]))
         images["camera"][row] = cameras.setdefault(camera.tobytes(), len(cameras))
         found.add(row)
 
     by_token(folder, "sample_data", image, keep=lambda r: r["token"] in key)
     if missing := set(range(len(samples))) - found:
         raise BadFileError(folder / "sample_data.json", f"sample {list(samples)[min(missing)]} has no key image")
-    categories = by_token(folder, "category", lambda r: r["name"])
+    categories = by_token(folder, "category", lambda r: text(r["name"]))
     masks, letters = _masks(folder, key, {token: row for row, token in enumerate(categories)})
     owners = [mask.image for mask in masks]
     images["first_mask"] = np.searchsorted(owners, np.arange(len(images)), "left")

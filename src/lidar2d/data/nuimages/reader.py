@@ -44,7 +44,7 @@ class NuImages(SingleImages):
         self.card = card
         self.image_size = image_size
         self.root = folder_of(root, card)
-        self.version: str = card.split(split, "version")["version"]
+        self.version: str = card.split(split, {"version": (str,)})["version"]
         if not (self.root / self.version).is_dir():
             raise DataError(
                 f"{self.root} has no folder {self.version}, which split '{split}' is read from\n"
@@ -52,7 +52,7 @@ class NuImages(SingleImages):
             )
         self.index = open_index(self.root, self.version, cache)
         self.tokens = [token.decode() for token in self.index.images["token"]]
-        self.conditions = [card.clear[0]] * len(self.tokens)
+        self.conditions = [card.usual] * len(self.tokens)
         self._class_of = [self._class(name) for name in self.index.categories]
 
     def expected(self, index: int) -> list[Expected]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lidar2d.data.files import BadFileError
 from lidar2d.data.nuscenes.poses import inverses, rotation, unit
-from lidar2d.data.nuscenes.records import Record, by_token
+from lidar2d.data.nuscenes.records import Record, by_token, text, whole
 
 _MAX_GAP = 1.5  # seconds between two annotations that still give a velocity; twice that across the middle one
 
@@ -56,8 +56,8 @@ def read_boxes(
         pose = (*r["translation"], *r["rotation"], *r["size"])
         if len(pose) != 10:
             raise ValueError(f"{len(pose)} numbers for translation, rotation and size; 10 are needed")
-        counts = (sample_rows[r["sample_token"]], category_of[r["instance_token"]], r["num_lidar_pts"])
-        return tuple(map(float, pose)), counts, r["prev"], r["next"]
+        counts = (sample_rows[r["sample_token"]], category_of[r["instance_token"]], whole(r["num_lidar_pts"]))
+        return tuple(map(float, pose)), counts, text(r["prev"]), text(r["next"])
 
     found = by_token(folder, "sample_annotation", number)
     if not found:

@@ -13,6 +13,8 @@ from lidar2d.frame import ImageFile
 
 CAMERA_DTYPE = np.dtype([("intrinsics", np.float64, (3, 3)), ("size", np.int32, 2)])  # size: height, width
 
+_LARGEST = 1 << 15  # pixels
+
 
 def camera_row(intrinsic: Any, size: tuple[int, int]) -> NDArray[np.void]:
     """Return the row of a camera, with pixel centres at .5: the tables have them at whole numbers.
@@ -34,7 +36,7 @@ def camera_row(intrinsic: Any, size: tuple[int, int]) -> NDArray[np.void]:
         raise ValueError("the last row of a camera's intrinsics must be 0 0 1")
     if min(intrinsics[0, 0], intrinsics[1, 1]) <= 0:
         raise ValueError("a camera's focal length is not positive")
-    if min(size) <= 0:
+    if min(size) <= 0 or max(size) > _LARGEST:
         raise ValueError(f"an image of {size[1]}x{size[0]} pixels")
     intrinsics[:2, 2] += 0.5
     camera = np.zeros((), CAMERA_DTYPE)

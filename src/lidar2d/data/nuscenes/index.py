@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lidar2d.data.arrays import Made, keep, load
-from lidar2d.data.cache import cache_folder
 from lidar2d.data.nuscenes.names import Names
 from lidar2d.data.nuscenes.poses import OURS_FROM_NUSCENES, inverses, matrices
 from lidar2d.data.nuscenes.records import TABLES
 from lidar2d.data.nuscenes.tables import build
+from lidar2d.paths import cache_folder
 
 _LAYOUT = 3  # goes up when the arrays change their meaning
 _ARRAYS = ("samples", "sweeps", "cameras", "boxes")

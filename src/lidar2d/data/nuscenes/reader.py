@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lidar2d.data.card import Card, folder_of
+from lidar2d.data.card import TEXT, Card, folder_of
 from lidar2d.data.file_source import Earlier, SweepSource, with_earlier
 from lidar2d.data.files import BadFileError, read_binary, read_points
 from lidar2d.data.label_maps import LabelMap
@@ -23,6 +23,7 @@ from lidar2d.data.source import Expected, Problem
 from lidar2d.errors import DataError, UsageError
 from lidar2d.frame import Boxes, Frame, ImageFile
 
+_NEEDS, _TAKES = {"version": (str,)}, {"scenes": TEXT}  # keys of a split
 _OWN_CAR = 1.0  # metres
 
 
@@ -51,7 +52,7 @@ class NuScenes(SweepSource):
         self.card = card
         self.image_size = image_size
         self.root = folder_of(root, card)
-        self.version: str = card.split(split, "version")["version"]
+        self.version: str = card.split(split, _NEEDS, _TAKES)["version"]
         if not (self.root / self.version).is_dir():
             raise DataError(_no_tables(card, split, self.root))
         self.index = open_index(self.root, self.version, card.cameras, cache)
@@ -59,8 +60,9 @@ class NuScenes(SweepSource):
         samples = self.index.samples
         self.tokens = [token.decode() for token in samples["token"][self.rows]]
         listed = {name: key for key, written in (card.scene_conditions or {}).items() for name in scene_names(written)}
-        by_scene = [listed.get(scene["name"], card.clear[0]) for scene in self.index.scenes]
+        by_scene = [listed.get(scene["name"], card.usual) for scene in self.index.scenes]
         self.scenes = [self.index.scenes[scene]["name"] for scene in samples["scene"][self.rows]]
+        self.listed = [self.index.scenes[scene]["name"] for scene in np.unique(samples["scene"][self.rows])]
         self.conditions = [by_scene[scene] for scene in samples["scene"][self.rows]]
         self._box_class = np.array([_box_class(card, name) for name in self.index.categories], dtype=np.int64)
         self._label_map = LabelMap(card, 256)
@@ -218,7 +220,7 @@ def scene_names(written: str) -> set[str]:
 
 
 def _no_tables(card: Card, split: str, root: Path) -> str:
-    here = [name for name, rule in card.splits.items() if (root / rule["version"]).is_dir()]
+    here = [name for name in card.splits if (root / card.split(name, _NEEDS, _TAKES)["version"]).is_dir()]
     message = f"{root} has no folder {card.splits[split]['version']}, which split '{split}' is read from"
     if here:
         return f"{message}\nit has {card.splits[here[0]]['version']}: choose the split {' or '.join(here)}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import rich.progress
 
-from lidar2d.data.files import BadFileError
+from lidar2d.data.files import BadFileError, must_exist
 
 Record = dict[str, Any]
 
@@ -40,16 +40,20 @@ def records(folder: Path, table: str) -> Iterator[Record]:
         BadFileError: if the table is missing, or no list of records.
     """
     path = folder / f"{table}.json"
-    if not path.is_file():
-        if table in _OPTIONAL:
-            return
-        raise BadFileError(path, "missing; every version has this table")
+    if table in _OPTIONAL and not path.exists():
+        return
+    must_exist(path)
     decoder = json.JSONDecoder()
     text, start = "", 0
     quiet = path.stat().st_size < _SLOW
-    with rich.progress.open(
-        path, "r", encoding="utf-8", errors="replace", description=f"reading {path.name}", disable=quiet, transient=True
-    ) as file:
+    try:
+        label = f"reading {path.name}"
+        opened = rich.progress.open(
+            path, "r", encoding="utf-8", errors="replace", description=label, disable=quiet, transient=True
+        )
+    except OSError as error:
+        raise BadFileError(path, f"unreadable: {error.strerror}") from None
+    with opened as file:
         while True:
             while start < len(text) and text[start] in " \r\n\t,[":
                 start += 1
@@ -59,6 +63,8 @@ def records(folder: Path, table: str) -> Iterator[Record]:
                 if start == len(text):
                     raise ValueError("more text is needed")
                 record, start = decoder.raw_decode(text, start)
+            except RecursionError:
+                raise BadFileError(path, "is no list of records") from None
             except ValueError:
                 more = file.read(_CHUNK) if len(text) - start < _LONGEST else ""
                 if not more:
@@ -78,8 +84,11 @@ def by_token(
     for record in records(folder, table):
         try:
             if keep(record):
-                found[record["token"]] = row(record)
-        except (KeyError, TypeError, ValueError) as error:
+                token = keepable(record["token"])
+                if token in found:
+                    raise ValueError("its token stands twice")
+                found[token] = row(record)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise wrong(folder, table, record, error) from None
     return found
 
@@ -99,3 +108,25 @@ def keepable(token: object) -> str:
     if not (isinstance(token, str) and token.isascii() and 0 < len(token) <= int(TOKEN[1:])):
         raise ValueError(f"token {token!r} is not {TOKEN[1:]} letters and digits at most")
     return token
+
+
+def text(value: object) -> str:
+    """Refuse what is no text, where a name or a token belongs.
+
+    Raises:
+        ValueError: saying so.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r:.40} is no text")
+    return value
+
+
+def whole(value: object) -> int:
+    """Refuse what is no whole number, or none that a table holds.
+
+    Raises:
+        ValueError: saying so.
+    """
+    if type(value) is not int or abs(value) >= 1 << 62:
+        raise ValueError(f"{value!r:.40} is no whole number")
+    return value

@@ -15,7 +15,7 @@ from lidar2d.data.nuscenes.boxes import read_boxes
 from lidar2d.data.nuscenes.cameras import CAMERA_DTYPE, camera_row
 from lidar2d.data.nuscenes.names import NAME_DTYPE, Names
 from lidar2d.data.nuscenes.poses import OURS_FROM_NUSCENES, POSE, compose, matrices, pose
-from lidar2d.data.nuscenes.records import TOKEN, Record, by_token, keepable, wrong
+from lidar2d.data.nuscenes.records import TOKEN, Record, by_token, text, whole, wrong
 
 LIDAR = "LIDAR_TOP"
 
@@ -70,21 +70,17 @@ def build(folder: Path, cameras: Sequence[str]) -> Tables:
     Raises:
         BadFileError: naming the table that is missing, malformed, or points at a record that is not there.
     """
-    scenes = by_token(folder, "scene", lambda r: (r["name"], r["description"]))
+    scenes = by_token(folder, "scene", lambda r: (text(r["name"]), text(r["description"])))
     scene_rows = {token: row for row, token in enumerate(scenes)}
 
-    def sample(r: Record) -> tuple[int, int]:
-        keepable(r["token"])
-        return scene_rows[r["scene_token"]], int(r["timestamp"])
-
-    samples = by_token(folder, "sample", sample)
+    samples = by_token(folder, "sample", lambda r: (scene_rows[r["scene_token"]], whole(r["timestamp"])))
     shots = _shots(folder, samples, cameras)
     globals_ = _global_from_sensor(folder, shots)
     names = Names()
     sweeps, own_sweep = _sweeps(shots, globals_, samples, names)
     rows, different = _samples(folder, samples, cameras, shots, globals_, names)
     rows["sweep"] = [own_sweep[token] for token in samples]
-    categories = by_token(folder, "category", lambda r: r["name"])
+    categories = by_token(folder, "category", lambda r: text(r["name"]))
     global_from_lidar = matrices(sweeps["global_from_lidar"][rows["sweep"]]) @ OURS_FROM_NUSCENES.T
     boxes = read_boxes(folder, samples, global_from_lidar, categories)
     rows["first_box"], rows["end_box"] = boxes.first, boxes.end
@@ -126,16 +122,24 @@ def _shots(folder: Path, samples: dict[str, Any], cameras: Sequence[str]) -> lis
     )
     channels = {LIDAR, *cameras}
     kept: list[Shot] = []
+    found: set[tuple[str, str]] = set()  # samples and channels of the key frames
 
     def keep(r: Record) -> None:
         mount = mounts[r["calibrated_sensor_token"]]
-        key, wanted = bool(r["is_key_frame"]), mount["channel"] in channels and r["sample_token"] in samples
+        key, wanted = r["is_key_frame"], mount["channel"] in channels and r["sample_token"] in samples
+        if type(key) is not bool:
+            raise ValueError(f"is_key_frame is {key!r:.40}; it must be true or false")
         if wanted and (key or mount["channel"] == LIDAR):
-            stamp, ego, size = int(r["timestamp"]), r["ego_pose_token"], (int(r["height"]), int(r["width"]))
-            kept.append(Shot(keepable(r["token"]), r["sample_token"], key, stamp, ego, mount, r["filename"], size))
+            place = r["sample_token"], mount["channel"]
+            if key and place in found:
+                raise ValueError(f"sample {place[0]} has two key frames of {place[1]}")
+            if key:
+                found.add(place)
+            size = whole(r["height"]), whole(r["width"])
+            ego, name = text(r["ego_pose_token"]), text(r["filename"])
+            kept.append(Shot(r["token"], r["sample_token"], key, whole(r["timestamp"]), ego, mount, name, size))
 
     by_token(folder, "sample_data", keep)
-    found = {(shot.sample, shot.calibration["channel"]) for shot in kept if shot.key}
     for token in samples:
         for channel in (LIDAR, *cameras):
             if (token, channel) not in found:
@@ -185,7 +189,8 @@ def _samples(
     rows["lidarseg"] = -1
     places = {token: place for place, token in enumerate(samples)}
     views = {channel: view for view, channel in enumerate(cameras)}
-    segments = dict(by_token(folder, "lidarseg", lambda r: (r["sample_data_token"], r["filename"])).values())
+    named = by_token(folder, "lidarseg", lambda r: (text(r["sample_data_token"]), text(r["filename"])))
+    segments = dict(named.values())
     different: dict[bytes, int] = {}
     for row, shot in enumerate(shots):
         if not shot.key:

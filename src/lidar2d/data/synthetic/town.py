@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lidar2d.data.cache import cache_folder
 from lidar2d.data.card import Card
 from lidar2d.data.source import Problem
 from lidar2d.data.synthetic import sensors
@@ -20,6 +19,7 @@ from lidar2d.data.synthetic.prepare import prepare
 from lidar2d.data.synthetic.render import CONDITIONS, IGNORE, Arrays
 from lidar2d.errors import UsageError, nearest
 from lidar2d.frame import Boxes, Frame
+from lidar2d.paths import cache_folder, expanded
 
 _SHARED = ("xyz", "labels", "pixel_labels", "depth", "boxes", "box_labels")
 _WEATHER = ("images", "kept", "intensity", "air")
@@ -51,7 +51,7 @@ class Town:
             raise UsageError(f"the town knows no condition '{unknown[0]}'; {nearest(unknown[0], CONDITIONS)}")
         self.card = card
         self.image_size = image_size
-        self.cache = Cache(cache_folder() if root is None else Path(root).expanduser())
+        self.cache = Cache(cache_folder() if root is None else expanded(root))
         self.seeds = _seeds(card, split)
         self.tokens = [f"town-{seed:06d}-{name}" for seed in self.seeds for name in names]
         self.conditions = [name for _ in self.seeds for name in names]
