@@ -116,7 +116,7 @@ def test_points_are_painted_by_class(tmp_path: Path):
 
 
 def test_what_cannot_be_drawn_is_refused_before_drawing(tmp_path: Path):
-    with pytest.raises(UsageError, match="no point labels in frame toy-0; use --colour depth"):
+    with pytest.raises(UsageError, match="no labels in frame toy-0; use --colour depth"):
         view.view(card(), frame(), tmp_path / "a.png", colour="class")
     with pytest.raises(UsageError, match=r"use \.png"):
         view.view(card(), frame(), tmp_path / "a.docx")

@@ -57,6 +57,10 @@ def view_parser() -> ArgumentParser:
     parser = new_parser("lidar2d view")
     _add_split(parser)
     parser.add_argument("--data.image_size", type=tuple[int, int] | None, default=None)
+    parser.add_argument("--data.sweeps", type=int, default=1)
+    parser.add_argument("--data.cameras", type=list[str] | None, default=None)
+    box = tuple[float, float, float, float, float, float]
+    parser.add_argument("--data.points_range", type=box | None, default=None)
     parser.add_argument("--index", type=int, default=0)
     parser.add_argument("--condition", type=str | None, default=None)
     parser.add_argument("--colour", type=Literal["depth", "class"], default="depth")

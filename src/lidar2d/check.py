@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -11,7 +13,8 @@ from lidar2d.data.card import Card, load_card
 from lidar2d.data.glance import glance
 from lidar2d.data.source import Problem, Source, open_source
 from lidar2d.data.sums import Sums
-from lidar2d.errors import within
+from lidar2d.errors import DataError, within
+from lidar2d.frame import Frame
 from lidar2d.paths import expanded
 
 
@@ -78,8 +81,25 @@ def report(
         out.print(_table(found))
     well = "every file is there" if quick else "every file is there and readable"
     verdict = _count(len(found), "bad file") if found else well
+    if sums is not None:
+        verdict = f"{verdict}; {sums}"
     out.print(f"{card.name} {split}: {_count(len(source), 'frame')}, {verdict}", soft_wrap=True, highlight=False)
+    if not found:
+        with suppress(DataError):  # which a quick look does not see
+            out.print(f"a frame has {_contents(source[0])}", soft_wrap=True, highlight=False)
     return len(found)
+
+
+def _contents(frame: Frame) -> str:
+    """Say what there is in a frame, so that labels that are not there are seen to be missing."""
+    views, points = len(frame.images), len(frame.points)
+    parts = [f"{points:,} points"] if points else []
+    parts += [_count(views, "image")] if views else []
+    named: dict[str, object] = {"point labels": frame.labels, "pixel labels": frame.pixel_labels}
+    named |= {"depth": frame.depth, "boxes": frame.boxes}
+    there = [name for name, value in named.items() if value is not None]
+    lacking = [name for name, value in named.items() if value is None]
+    return f"{', '.join([*parts, *there])}; no {', no '.join(lacking)}" if lacking else ", ".join([*parts, *there])
 
 
 def _lines(found: list[tuple[str, Problem]]) -> list[str]:

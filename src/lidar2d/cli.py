@@ -70,8 +70,11 @@ def _list(argv: list[str]) -> int:
     if argv and argv[0] in ("-h", "--help"):
         _say(manual.LIST)
         return 0
+    if len(argv) == 2 and argv[0] == "datasets":
+        _say(listing.dataset(argv[1]))
+        return 0
     if len(argv) != 1:
-        raise UsageError(f"list takes one word: {', '.join([*listing.KINDS, listing.NETWORKS])}")
+        raise UsageError(f"list takes one word: {', '.join([*listing.KINDS, listing.NETWORKS])}; or datasets NAME")
     _say(listing.table(argv[0]))
     return 0
 
@@ -239,6 +242,9 @@ def _view(argv: list[str]) -> int:
         settings.index,
         settings.condition,
         settings.data.image_size,
+        settings.data.sweeps,
+        settings.data.cameras,
+        settings.data.points_range,
     )
     out = Path(settings.out)
     view(card, frame, out, settings.colour)

@@ -64,6 +64,23 @@ def table(kind: str) -> str:
     return _aligned({name: headline(folder / f"{name}.yaml") for name in names})
 
 
+def dataset(name: str) -> str:
+    """Return what a card tells people: how to get the data set, its layout, licence and splits.
+
+    Raises:
+        UsageError: if there is no such card.
+    """
+    path = recipe.find("datasets", name)
+    card = recipe.read_like(path, "datasets")
+    lines = [str(card.get("title", name)), ""]
+    for key in ("homepage", "licence", "citation"):
+        lines.append(f"{key:<9} {' '.join(str(card.get(key, '')).split())}")
+    lines += [f"splits    {', '.join(card.get('splits', {}))}", f"card      {path}"]
+    for key in ("get", "layout"):
+        lines += ["", str(card.get(key, "")).rstrip()]
+    return "\n".join(lines)
+
+
 def _aligned(lines: dict[str, str]) -> str:
     width = max(map(len, lines))
     return "\n".join(f"{name:<{width}}  {line}".rstrip() for name, line in lines.items())

@@ -65,8 +65,10 @@ lidar2d view [--data NAME] [--data.root DIR] [--index N] [--out FILE.png]
   --split NAME             the data set's training split by default
   --index N                which frame, from 0
   --condition NAME         count only the frames of a condition, such as night
-  --colour depth|class     of the points
+  --colour depth|class     of the points, or of pixels where there are none
   --data.image_size [H,W]  draw smaller images
+  --data.sweeps N          with the sweeps before the frame's own; --data.cameras [NAME,...] and
+  --data.points_range [x0,y0,z0,x1,y1,z1] show a part of it
   --out FILE.png           view.png by default"""
 
 WEIGHTS = """\
@@ -80,4 +82,8 @@ With --to, writes a trained encoder of a run for another project.
   --to FORM     openpcdet, mmdet3d, mmdet3d-mvx, slidr, slidr-voxelnet, spconv or timm (docs/weights.md)
   --out FILE    where to"""
 
-LIST = "lidar2d list methods|datasets|suites|networks"
+LIST = """\
+lidar2d list methods|datasets|suites|networks
+lidar2d list datasets NAME
+
+The second says how to get a data set, in which layout, under which licence, and what its splits are."""

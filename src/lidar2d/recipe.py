@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,3 +57,27 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UsageError(f"{path}: expected 'key: value' lines")
     return content
+
+
+def read_like(path: Path, kind: str, before: Sequence[Path] = ()) -> dict[str, Any]:
+    """Read a file, with what it leaves out of the one that it is ``like``, if it names one, and so on.
+
+    Args:
+        path: of the file.
+        kind: the folder of the others; one that ends in .yaml may lie beside the file.
+        before: the files that led here.
+
+    Raises:
+        UsageError: if one of them does not exist, or is like itself.
+    """
+    if path in before:
+        raise UsageError(f"{before[0]}: is like itself, by way of {before[-1].name}")
+    given = read(path)
+    if (other := given.pop("like", None)) is None:
+        return given
+    beside = path.parent / str(other)
+    try:
+        found = beside if beside.suffix == ".yaml" and beside.is_file() else find(kind, str(other))
+    except UsageError as error:
+        raise UsageError(f"{path}: like {other}: {error}") from None
+    return read_like(found, kind, [*before, path]) | given

@@ -21,7 +21,9 @@ from torch import Tensor
 
 from lidar2d import geometry
 from lidar2d.data.card import Card, load_card
+from lidar2d.data.clouds import check_box
 from lidar2d.data.source import open_source
+from lidar2d.data.wrapped import Range, as_asked
 from lidar2d.errors import UsageError, nearest, within
 from lidar2d.frame import Boxes, Frame
 from lidar2d.writing import write_atomically
@@ -44,6 +46,9 @@ def choose(
     index: int = 0,
     condition: str | None = None,
     image_size: tuple[int, int] | None = None,
+    sweeps: int = 1,
+    cameras: list[str] | None = None,
+    points_range: Range | None = None,
 ) -> tuple[Card, Frame]:
     """Read one frame of a data set.
 
@@ -54,6 +59,9 @@ def choose(
         index: from 0, among the frames of the condition if one is given.
         condition: as the card names it.
         image_size: (height, width) to read images at; None keeps their own.
+        sweeps: of the LiDAR.
+        cameras: names of those to show; None shows all.
+        points_range: metres: x0, y0, z0, x1, y1, z1 of the box of the points to show; None shows all.
 
     Raises:
         UsageError: if there is no such data set, split, condition or frame.
@@ -61,7 +69,9 @@ def choose(
     within(8, 8192, image_size=image_size)
     card = load_card(card_name)
     split = split or card.train
-    source = open_source(card, split, root, image_size)
+    within(1, 100, sweeps=sweeps)
+    check_box("points_range", points_range)
+    source = as_asked(open_source(card, split, root, image_size, sweeps), cameras, points_range)
     rows = [row for row, name in enumerate(source.conditions) if condition in (None, name)]
     if not rows and condition is not None:
         raise UsageError(
@@ -70,7 +80,7 @@ def choose(
     if not 0 <= index < len(rows):
         kind = f"{condition} " if condition else ""
         raise UsageError(f"--index {index}: {card.name} {split} has {len(rows)} {kind}frames, counted from 0")
-    return card, source[rows[index]]
+    return source.card, source[rows[index]]
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,7 @@ class Paint:
     """The colours of a frame's points and boxes, the same in every panel."""
 
     points: Array | None  # (N, 4) RGBA by class; None paints by depth
+    pixels: Array | None  # (V, H, W, 4) RGBA over the images, where pixels are labelled or measured and points are not
     boxes: list[str]  # of each box
     legend: dict[str, str]  # name -> colour
 
@@ -156,19 +167,29 @@ def wireframe(
 
 def _paint(card: Card, frame: Frame, colour: Literal["depth", "class"]) -> Paint:
     legend: dict[str, str] = {}
-    points = None
+    points = pixels = None
     if colour == "class":
-        if frame.labels is None:
-            raise UsageError(f"{card.name} has no point labels in frame {frame.token}; use --colour depth")
+        labels = frame.pixel_labels if frame.labels is None else frame.labels
+        if labels is None:
+            raise UsageError(f"{card.name} has no labels in frame {frame.token}; use --colour depth")
         known = [_rgb(card, index) for index in range(len(card.classes))]
-        points = np.asarray([to_rgba(hue) for hue in known] + [to_rgba(FAINT, 0.5)])[frame.labels.numpy()]
-        legend = {card.classes[i]: known[i] for i in torch.unique(frame.labels).tolist() if i >= 0}
+        if frame.labels is None:
+            pixels = np.asarray([to_rgba(hue, 0.6) for hue in known] + [to_rgba(FAINT, 0.0)])[labels.numpy()]
+        points = np.zeros((len(frame.points), 4))
+        if frame.labels is not None:
+            points = np.asarray([to_rgba(hue) for hue in known] + [to_rgba(FAINT, 0.5)])[labels.numpy()]
+        legend = {card.classes[i]: known[i] for i in torch.unique(labels).tolist() if i >= 0}
+        if bool((labels < 0).any()):
+            legend["no class"] = FAINT
+    elif not len(frame.points) and frame.depth is not None:
+        pixels = ScalarMappable(DEPTHS, "turbo_r").to_rgba(frame.depth.numpy().ravel(), alpha=0.7)
+        pixels = np.where(frame.depth.numpy().ravel()[:, None] > 0, pixels, 0.0).reshape(*frame.depth.shape, 4)
     kinds = [] if frame.boxes is None else [int(i) for i in frame.boxes.classes.tolist()]
     hues = {kind: PALETTE[kind % len(PALETTE)] for kind in kinds}
     if points is None:
         legend = {card.box_classes[kind]: hues[kind] for kind in sorted(hues)}
     boxes = [hues[kind] if points is None else INK for kind in kinds]  # white boxes leave the colours to the classes
-    return Paint(points, boxes, legend)
+    return Paint(points, pixels, boxes, legend)
 
 
 def _rgb(card: Card, index: int) -> str:
@@ -219,6 +240,8 @@ def _draw_camera(axes: Axes, card: Card, frame: Frame, view_row: int, paint: Pai
     height, width = frame.images.shape[-2:]
     # pixel centres lie at .5, so the image spans 0..W and 0..H
     axes.imshow(frame.images[view_row].permute(1, 2, 0).clamp(0, 1).numpy(), extent=(0, width, height, 0))
+    if paint.pixels is not None:
+        axes.imshow(paint.pixels[view_row], extent=(0, width, height, 0), interpolation="nearest")
     intrinsics, pose = frame.intrinsics[view_row], frame.cam_from_lidar[view_row]
     pixel, depth = geometry.project(frame.points[:, :3], intrinsics[None], pose[None])
     (u, v), far = pixel[0].unbind(-1), depth[0]
@@ -301,12 +324,14 @@ def _draw_fields_of_view(axes: Axes, frame: Frame, flat: Callable[[Tensor], Arra
 def _caption(figure: Figure, card: Card, frame: Frame, paint: Paint) -> None:
     """Write above the panels what the frame is, and below them what the colours mean."""
     wide, tall = figure.get_size_inches()
-    facts = [card.title, frame.token, frame.condition, f"{len(frame.points):,} points"]
+    facts = [card.title, frame.token, frame.condition]
+    if len(frame.points):
+        facts.append(f"{len(frame.points):,} points")
     if frame.boxes is not None:
         facts.append(f"{len(frame.boxes)} box{'es' * (len(frame.boxes) != 1)}")
     title = "   ·   ".join(fact for fact in facts if fact)
     figure.text(0.1 / wide, 1 - 0.22 / tall, title, color=INK, fontsize=11, va="center", ha="left")
-    if paint.points is None and len(frame.points):
+    if paint.points is None and (len(frame.points) or paint.pixels is not None):
         axes = figure.add_axes(((wide - 3.2) / wide, 0.42 / tall, 3.0 / wide, 0.12 / tall))
         bar = figure.colorbar(ScalarMappable(DEPTHS, "turbo_r"), cax=axes, orientation="horizontal")
         bar.set_ticks([3, 5, 10, 20, 40, 70], labels=["3", "5", "10", "20", "40", "70 m"])

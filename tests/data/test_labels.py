@@ -51,6 +51,9 @@ class Filed(Pictures):
     def image_files(self, index):  # noqa: ARG002
         return FILES
 
+    def image_root(self, index):  # noqa: ARG002
+        return Path()
+
 
 @pytest.fixture(autouse=True)
 def _cache(monkeypatch, tmp_path):

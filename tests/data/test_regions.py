@@ -116,7 +116,7 @@ def test_preparing_leaves_out_conditions_that_do_not_train(tmp_path):
 def test_what_tells_images_apart():
     def shown(images):
         none = torch.zeros(0, 4), images, torch.zeros(0, 3, 3), torch.zeros(0, 4, 4)
-        return Annotated(Pictures(), FINE)._shown(Frame(*none))
+        return Annotated(Pictures(), FINE)._shown(0, Frame(*none))
 
     images = torch.zeros(2, 3, 8, 8)
     other = images.clone()

@@ -314,7 +314,7 @@ def test_bad_poses_are_named_where_they_are_needed(tree: Tree, name: str, text: 
 
 
 def test_a_sequence_that_is_not_there_is_named(tree: Tree):
-    with pytest.raises(DataError, match=r"no folder .*sequences/77/velodyne\n--data.root"):
+    with pytest.raises(DataError, match=r"no folder .*sequences/77/velodyne\nthe split needs sequence 77"):
         SemanticKitti(CARD, "none", tree.root)
     (tree.root / "sequences" / "77" / "velodyne").mkdir(parents=True)
     with pytest.raises(DataError, match="has no scan such as"):

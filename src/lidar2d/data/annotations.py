@@ -7,6 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lidar2d.data.files import read_bytes
 from lidar2d.data.source import FromFiles, Preparable, Problem, Source
 from lidar2d.errors import DataError
 from lidar2d.frame import Frame
@@ -90,7 +90,7 @@ class Annotated:
             DataError: naming the file that is missing, unreadable or wrong, or that cannot be written.
         """
         frame = self.source[index]
-        return self._with(frame, self._found(frame, lambda: frame.images).astype(np.int64))
+        return self._with(frame, self._found(index, frame, lambda: frame.images).astype(np.int64))
 
     def check(self) -> Iterator[tuple[str, list[Problem]]]:
         """Yield each frame's token with its problems."""
@@ -100,14 +100,14 @@ class Annotated:
         """Make what the source makes, and then what is not kept yet, several frames at once."""
         if isinstance(self.source, Preparable):
             self.source.prepare(workers, progress)
-        frames = enumerate(zip(self.tokens, self.conditions, strict=True))
-        missing = [index for index, (token, held) in frames if held in self.wanted and not self.path(token).is_file()]
+        frames = enumerate(self.conditions)
+        missing = [index for index, held in frames if held in self.wanted and not self.path(index).is_file()]
         if missing:
             _make(self, missing, 1 if self.annotator.alone else workers, progress)
 
-    def path(self, token: str) -> Path:
+    def path(self, index: int) -> Path:
         """Return the file that keeps what was found in a frame's images."""
-        return self.folder / f"{token.replace('/', '-')}.npz"  # tokens of some data sets are paths
+        return self.folder / f"{self.tokens[index].replace('/', '-')}.npz"  # tokens of some data sets are paths
 
     def _with(self, frame: Frame, found: NDArray[np.integer[Any]]) -> Frame:
         values = torch.from_numpy(found)
@@ -115,15 +115,16 @@ class Annotated:
             return replace(frame, regions=values)
         return replace(frame, weak_labels=values)
 
-    def _found(self, frame: Frame, read: Callable[[], Tensor]) -> NDArray[np.int32]:
+    def _found(self, index: int, frame: Frame, read: Callable[[], Tensor]) -> NDArray[np.int32]:
         """Return what was found in the images of a frame.
 
         Args:
+            index: of the frame.
             frame: read or not.
             read: returns its images (V, 3, H, W), as they are to be looked at.
         """
-        shown = self._shown(frame)
-        path = self.path(frame.token)
+        shown = self._shown(index, frame)
+        path = self.path(index)
         try:
             with np.load(path, allow_pickle=False) as file:
                 if str(file["images"]) == shown:
@@ -138,7 +139,7 @@ class Annotated:
         keep(path, lambda file: np.savez_compressed(file, **arrays), self.annotator.title)
         return found
 
-    def _shown(self, frame: Frame) -> str:
+    def _shown(self, index: int, frame: Frame) -> str:  # noqa: ARG002 those of files are told by their index
         """Return letters that tell the images from others: by their size and every sixteenth pixel."""
         images = (frame.images * 255).round().byte()
         return _digest([str(tuple(images.shape)).encode(), np.ascontiguousarray(images[..., ::4, ::4].numpy()).data])
@@ -159,15 +160,31 @@ class AnnotatedFiles(Annotated):
             DataError: naming the file that is missing, unreadable or wrong, or that cannot be written.
         """
         frame = self.source.unread(index)
-        return self._with(frame, self._found(frame, lambda: self.source[index].images))
+        return self._with(frame, self._found(index, frame, lambda: self.source[index].images))
+
+    def image_root(self, index: int) -> Path:
+        """Return the data set's folder, which a frame's images lie below."""
+        return self.source.image_root(index)
 
     def image_files(self, index: int) -> list[Path]:
         """Return the paths of a frame's images, below the data set's folder."""
         return self.source.image_files(index)
 
-    def _shown(self, frame: Frame) -> str:
-        """Return letters that tell the images from others: by their files, and the size that they are read at."""
-        return _digest([str(self.image_size).encode(), *(read_bytes(file.path) for file in frame.files)])
+    def path(self, index: int) -> Path:
+        """Return the file that keeps what was found in a frame's images: other images of its name have another."""
+        return super().path(index).with_suffix(f".{self._of_files(index)}.npz")
+
+    def _shown(self, index: int, frame: Frame) -> str:  # noqa: ARG002 files tell more
+        return self._of_files(index)
+
+    def _of_files(self, index: int) -> str:
+        """Return letters that tell images from others: by their files, and the size that they are read at."""
+        parts = [str(self.image_size)]
+        for name in self.source.image_files(index):
+            with suppress(OSError):  # one that is missing is told when it is read
+                state = (self.image_root(index) / name).stat()
+                parts.append(f"{name} {state.st_size} {state.st_mtime_ns}")
+        return _digest([part.encode("utf-8", "surrogateescape") for part in parts])
 
 
 def annotated(source: Source, annotator: Annotator, wanted: Collection[str] | None = None) -> Annotated:
@@ -222,8 +239,9 @@ def _make(source: Annotated, missing: Sequence[int], workers: int, progress: boo
 
     console = Console(stderr=True, quiet=not progress)
     source[missing[0]]
-    size = source.path(source.tokens[missing[0]]).stat().st_size * len(missing) / 1e6
-    told = f"{source.annotator.title} of {len(missing)} frames, about {size:.1f} MB in {source.folder}"
+    size = source.path(missing[0]).stat().st_size * len(missing) / 1e6
+    frames = "1 frame" if len(missing) == 1 else f"{len(missing)} frames"
+    told = f"{source.annotator.title} of {frames}, about {size:.1f} MB in {source.folder}"
     console.print(told, highlight=False, soft_wrap=True, markup=False)
     columns = (TextColumn(source.annotator.title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     hidden = not (progress and console.is_terminal)

@@ -128,9 +128,7 @@ def load_card(name: str) -> Card:
         UsageError: if there is no such card, or the file has a missing or an unknown key, or a wrong value.
     """
     path = recipe.find("datasets", name)
-    given = recipe.read(path)
-    if (other := given.pop("like", None)) is not None:
-        given = recipe.read(recipe.find("datasets", str(other))) | given
+    given = recipe.read_like(path, "datasets")
     known = {field.name: field for field in fields(Card)}
     for key in given:
         if key not in known:
@@ -143,11 +141,25 @@ def load_card(name: str) -> Card:
         try:
             given[key] = _typed(value, hints[key])
         except (TypeError, ValueError):
-            raise UsageError(f"{path}: {key} is {value!r:.80}; it must be {known[key].type}") from None
+            raise UsageError(f"{path}: {key} is {value!r:.80}; it must be {_shape(hints[key])}") from None
     try:
         return Card(**given)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
+
+
+def _shape(hint: Any) -> str:
+    """Say in words what a value must be."""
+    kind, inner = get_origin(hint), get_args(hint)
+    if kind in (UnionType, Union):
+        return f"{_shape(inner[0])}, or null"
+    if kind is Literal:
+        return " or ".join(map(str, inner))
+    if kind is dict:
+        return f"a mapping of {_shape(inner[0])} to {_shape(inner[1])}"
+    if kind is tuple:
+        return f"a list of {_shape(inner[0])}" if Ellipsis in inner else f"a list of {len(inner)} numbers"
+    return {str: "text", int: "a whole number", float: "a number", Any: "anything"}.get(hint, str(hint))
 
 
 def _typed(value: Any, hint: Any) -> Any:

@@ -33,6 +33,7 @@ class FileSource(ABC):
     """
 
     card: Card
+    root: Path  # of the data set
     image_size: tuple[int, int] | None  # (height, width) that frames are read at; None keeps each image's own
     tokens: Sequence[str]
     conditions: Sequence[str]
@@ -70,6 +71,10 @@ class FileSource(ABC):
     @abstractmethod
     def expected(self, index: int) -> list[Expected]:
         """Return the files of a frame, and what is known of them without reading them."""
+
+    def image_root(self, index: int) -> Path:  # noqa: ARG002 several data sets have several
+        """Return the data set's folder, which a frame's images lie below."""
+        return self.root
 
     @abstractmethod
     def image_files(self, index: int) -> list[Path]:

@@ -28,7 +28,7 @@ def glance(source: Source) -> Iterator[tuple[str, list[Problem]]]:
             try:
                 _look(file)
                 if file.like is not None and file.like.path not in named:
-                    _compare(file, file.like)
+                    (_compare_sizes if file.picture else _compare)(file, file.like)
             except BadFileError as error:
                 named.add(file.path)
                 found.append(Problem(error.path, error.fault))
@@ -48,6 +48,12 @@ def _look(file: Expected) -> None:
         raise BadFileError(file.path, "empty")
     if length % file.row:
         raise BadFileError(file.path, f"truncated: {length} bytes are no whole number of {file.row}-byte rows")
+
+
+def _compare_sizes(file: Expected, other: Expected) -> None:
+    size, others = image_size(file.path), image_size(other.path)
+    if size != others:
+        raise BadFileError(file.path, f"is {size[1]}x{size[0]} pixels; its image has {others[1]}x{others[0]}")
 
 
 def _compare(file: Expected, other: Expected) -> None:

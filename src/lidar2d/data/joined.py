@@ -114,6 +114,11 @@ class JoinedFiles(Joined):
         place, own = self.find(index)
         return self.renamed(self.sources[place].unread(own), place)
 
+    def image_root(self, index: int) -> Path:
+        """Return the folder of a frame's data set, which its images lie below."""
+        place, own = self.find(index)
+        return self.sources[place].image_root(own)
+
     def image_files(self, index: int) -> list[Path]:
         """Return the paths of a frame's images, below its data set's folder."""
         place, own = self.find(index)

@@ -57,7 +57,7 @@ class LabelledImages(SingleImages):
             if not paths:
                 raise DataError(
                     f"{self.root} has no image {pattern}\n--data.root must name the folder of {card.title}; "
-                    "`lidar2d list datasets` and the card say how to get it"
+                    "`lidar2d list datasets {card.name}` says how to get it"
                 )
             found += [(path, condition) for path in paths]
         self.paths = [path for path, _ in found]
@@ -69,9 +69,9 @@ class LabelledImages(SingleImages):
 
     def expected(self, index: int) -> list[Expected]:
         """Return the files of a frame."""
-        image = self.root / self.paths[index]
+        image = Expected(self.root / self.paths[index], picture=True)
         beside = [self._beside(index, words) for words in (self._labels, self._depth) if words is not None]
-        found = [Expected(path, picture=True) for path in (image, *beside)]
+        found = [image, *(Expected(path, picture=True, like=image) for path in beside)]
         camera = self._camera_file(index)
         return found if camera is None else [*found, Expected(camera)]
 

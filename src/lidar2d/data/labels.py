@@ -44,7 +44,8 @@ class WithLabelFiles:
         if not folder.is_dir():
             raise UsageError(f"no folder {folder} to read weak labels from")
         self.source: FromFiles = source
-        self.image_files, self.image_size = source.image_files, source.image_size
+        self.image_files, self.image_root = source.image_files, source.image_root
+        self.image_size = source.image_size
         self.path = folder
         self.card, self.tokens, self.conditions = source.card, source.tokens, source.conditions
 

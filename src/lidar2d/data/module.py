@@ -22,7 +22,7 @@ from lidar2d.data.regions import Superpixels
 from lidar2d.data.shares import Percent, share
 from lidar2d.data.source import Preparable, Source, open_source
 from lidar2d.data.stream import Chunk, EachOnce, Stream
-from lidar2d.data.wrapped import SomeCameras, WithinRange, changed
+from lidar2d.data.wrapped import Range, as_asked
 from lidar2d.errors import UsageError, within
 from lidar2d.frame import Annotation, Batch
 from lidar2d.paths import expanded
@@ -77,7 +77,7 @@ class LidarData(LightningDataModule):
         image_size: tuple[int, int] | None = None,
         sweeps: int = 1,
         cameras: int | list[str] | None = None,
-        points_range: tuple[float, float, float, float, float, float] | None = None,
+        points_range: Range | None = None,
         workers: int = 0,
         augment: Augment = Augment(),  # noqa: B008 a frozen dataclass
         superpixels: Superpixels | None = None,
@@ -124,7 +124,8 @@ class LidarData(LightningDataModule):
         """Open a split as raw frames, resized to the image size; once, for it may list a hundred thousand files."""
         name = split or self.split
         if name not in self._opened:
-            self._opened[name] = self._as_asked(self._open(self.card, name, self.root))
+            opened = self._open(self.card, name, self.root)
+            self._opened[name] = as_asked(opened, self.named, self.points_range)
         return self._opened[name]
 
     def shown(self) -> Source:
@@ -139,23 +140,15 @@ class LidarData(LightningDataModule):
 
     def _share(self) -> Source:
         """Share out the frames as the data set lists them: what they show and which points they have comes later."""
-        return self._as_asked(share(self._open(self.card, self.split, self.root), self.share, self.draw))
+        listed = share(self._open(self.card, self.split, self.root), self.share, self.draw)
+        return as_asked(listed, self.named, self.points_range)
 
     def _other(self, other: Also) -> Source:
         card = load_card(other.card)
         try:
-            return self._in_range(self._open(card, other.split or card.train, other.root))
+            return as_asked(self._open(card, other.split or card.train, other.root), None, self.points_range)
         except UsageError as error:
             raise UsageError(f"--data.also, {card.name}: {error}") from None
-
-    def _as_asked(self, source: Source) -> Source:
-        """Leave cameras and points out that are not asked for."""
-        if self.named is not None:
-            source = changed(source, SomeCameras(self.named, source.card.cameras, source.card.name))
-        return self._in_range(source)
-
-    def _in_range(self, source: Source) -> Source:
-        return source if self.points_range is None else changed(source, WithinRange(self.points_range))
 
     def annotated(self) -> dict[Annotation, str]:
         """Return what the training images are given beside what the data set says of them, and by which setting."""

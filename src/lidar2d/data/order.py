@@ -39,7 +39,8 @@ def order(
     clear = [index for name in card.clear for index in by_condition.get(name, [])]
     if conditions == "clear":
         if not clear:
-            raise UsageError(f"no training frame of {card.name} is clear ({', '.join(card.clear)})")
+            known = f"clear are {', '.join(card.clear)}" if card.clear else "its card calls no condition clear"
+            raise UsageError(f"no training frame of {card.name} is clear: {known}\nset --method.STAGE.conditions all")
         return Stream([clear], [0], batch_size, seed)
     adverse = [group for name, group in sorted(by_condition.items()) if name not in card.clear]
     if balance == "none" or not clear or not adverse:

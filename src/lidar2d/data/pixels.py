@@ -13,7 +13,7 @@ import simplejpeg
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from lidar2d.data.files import BadFileError, must_exist, read_bytes
@@ -26,6 +26,7 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 _JPEG = b"\xff\xd8"
 _REDUCTIONS = (8, 4, 2)  # scales that a JPEG is decoded at for less than its whole
 _EXACT = 1e-6  # what is nearer to a whole number is one
+_NO_IMAGE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)  # what Pillow says of one
 _SAMPLED = 16  # every so many points tell whether an image sees any
 
 
@@ -123,8 +124,13 @@ def read_window(path: Path, size: tuple[int, int], box: Box, expected: tuple[int
             return _resize(np.asarray(image.convert("RGB")), box, size)
     except BadFileError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise BadFileError(path, f"unreadable image: {error}") from None
+    except _NO_IMAGE as error:
+        raise BadFileError(path, f"unreadable image{_why(error)}") from None
+
+
+def _why(error: Exception) -> str:
+    """Say more, unless Pillow knows no more than that it is none."""
+    return "" if isinstance(error, UnidentifiedImageError) else f": {error}"
 
 
 def _must_be(size: tuple[int, int], expected: tuple[int, int], path: Path) -> None:
@@ -163,8 +169,8 @@ def image_size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             width, height = image.size
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise BadFileError(path, f"unreadable image: {error}") from None
+    except _NO_IMAGE as error:
+        raise BadFileError(path, f"unreadable image{_why(error)}") from None
     return height, width
 
 
@@ -202,8 +208,8 @@ def read_numbers(path: Path, modes: Collection[str], needed: str) -> NDArray[Any
             return np.array(image)
     except BadFileError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise BadFileError(path, f"unreadable image: {error}") from None
+    except _NO_IMAGE as error:
+        raise BadFileError(path, f"unreadable image{_why(error)}") from None
 
 
 def read_depth(path: Path, scale: float) -> NDArray[np.float32]:

@@ -41,7 +41,8 @@ class SemanticSTF(FileSource):
         image_size: tuple[int, int] | None = None,
     ) -> None:
         self.card, self.image_size = card, image_size
-        self.folder = folder_of(root, card) / str(card.split(split, {"folder": TEXT})["folder"])
+        self.root = folder_of(root, card)
+        self.folder = self.root / str(card.split(split, {"folder": TEXT})["folder"])
         found = _weather(self.folder / f"{self.folder.name}.txt", card)
         self.tokens, self.conditions = list(found), list(found.values())
         self._label_map = LabelMap(card, 1 << 16)

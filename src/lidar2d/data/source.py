@@ -73,6 +73,10 @@ class FromFiles(Source, Protocol):
         """Return the paths of a frame's images, below the data set's folder."""
         ...
 
+    def image_root(self, index: int) -> Path:
+        """Return the data set's folder, which a frame's images lie below."""
+        ...
+
 
 @dataclass(frozen=True)
 class Expected:
@@ -80,7 +84,7 @@ class Expected:
 
     path: Path
     row: int = 1  # bytes; the file is a whole number of them
-    like: Expected | None = None  # a file that has as many rows
+    like: Expected | None = None  # a file that has as many rows, or a picture that has as many pixels
     empty: bool = False  # it may be
     picture: bool = False
     size: tuple[int, int] | None = None  # (height, width) of the picture, where it is known

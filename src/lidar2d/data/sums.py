@@ -32,6 +32,7 @@ class Sums:
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"cannot read the checksums {path}: {error}") from None
         self._digests: dict[Path, str] = {}
+        self._seen: set[Path] = set()
         for number, line in enumerate(lines, start=1):
             match = _LINE.fullmatch(line)
             if not line.strip() or line.startswith("#"):
@@ -52,23 +53,24 @@ class Sums:
         """
         if not isinstance(source, Expecting):
             raise UsageError(f"{source.card.name} names no files; leave --sums out")
-        named: set[Path] = set()
-        compared = 0
+        files = range(len(source))
+        if not any(file.path in self._digests for index in files for file in source.expected(index)):
+            raise UsageError(f"{self.path} has no file of this split; its paths must begin below {self.root}")
+        bad: set[Path] = set()
         for index, (token, problems) in enumerate(found):
-            named.update(problem.path for problem in problems)
+            bad.update(problem.path for problem in problems)
             more = []
-            for path in (file.path for file in source.expected(index)):
-                if path not in self._digests:
+            for path in {file.path: None for file in source.expected(index)}:
+                if path in self._seen:
                     continue
-                compared += 1
-                if path in named:
-                    continue
-                named.add(path)
-                if (fault := self._fault(path)) is not None:
+                self._seen.add(path)
+                if path in self._digests and path not in bad and (fault := self._fault(path)) is not None:
                     more.append(Problem(path, fault))
             yield token, [*problems, *more]
-        if not compared:
-            raise UsageError(f"{self.path} has no file of this split; its paths must begin below {self.root}")
+
+    def __str__(self) -> str:
+        """Say how many of the files that were held are in the list."""
+        return f"{len(self._seen & self._digests.keys())} of {len(self._seen)} files held against {self.path.name}"
 
     def _fault(self, path: Path) -> str | None:
         wanted = self._digests[path]

@@ -15,6 +15,8 @@ from lidar2d.data.windows import resize
 from lidar2d.errors import UsageError, nearest
 from lidar2d.frame import Frame
 
+Range = tuple[float, float, float, float, float, float]  # metres: x0, y0, z0, x1, y1, z1
+
 
 class Part:
     """Some frames of a source.
@@ -62,6 +64,10 @@ class PartOfFiles(Part):
             DataError: naming the file that is missing, unreadable or wrong.
         """
         return self.source.unread(self.rows[index])
+
+    def image_root(self, index: int) -> Path:
+        """Return the data set's folder, which a frame's images lie below."""
+        return self.source.image_root(self.rows[index])
 
     def image_files(self, index: int) -> list[Path]:
         """Return the paths of a frame's images, below the data set's folder."""
@@ -213,6 +219,10 @@ class ChangedFiles(Changed):
         """
         return self.change.frame(self.source.unread(index))
 
+    def image_root(self, index: int) -> Path:
+        """Return the data set's folder, which a frame's images lie below."""
+        return self.source.image_root(index)
+
     def image_files(self, index: int) -> list[Path]:
         """Return the paths of a frame's images, below the data set's folder."""
         return self.change.files(self.source.image_files(index))
@@ -221,6 +231,17 @@ class ChangedFiles(Changed):
 def changed(source: Source, change: Change) -> Source:
     """Return the frames of a source, each changed."""
     return ChangedFiles(source, change) if isinstance(source, FromFiles) else Changed(source, change)
+
+
+def as_asked(source: Source, cameras: Sequence[str] | None, points_range: Range | None) -> Source:
+    """Return the frames of a source with the cameras and the points that are asked for; None asks for all.
+
+    Raises:
+        UsageError: if the data set has no such camera.
+    """
+    if cameras is not None:
+        source = changed(source, SomeCameras(cameras, source.card.cameras, source.card.name))
+    return source if points_range is None else changed(source, WithinRange(points_range))
 
 
 def some_cameras(frame: Frame, views: Sequence[int]) -> Frame:

@@ -22,7 +22,13 @@ from lidar2d.writing import write_atomically
 
 
 def report(
-    method: Method, data: LidarData, folder: RunFolder, losses: dict[str, Any], console: Console, half: bool
+    method: Method,
+    data: LidarData,
+    folder: RunFolder,
+    losses: dict[str, Any],
+    console: Console,
+    half: bool,
+    bars: bool,
 ) -> dict[str, Any]:
     """Judge the student against where it started; print a table and keep it, the facts and a picture.
 
@@ -33,6 +39,7 @@ def report(
         losses: how they fell, by stage.
         console: where the table is shown.
         half: networks compute in bfloat16, as they were trained; probes never do.
+        bars: show how far it is.
     """
     recipe = yaml.safe_load(folder.recipe.read_text(encoding="utf-8"))
     begun = copy.deepcopy(method)
@@ -54,14 +61,15 @@ def report(
     }
     tables = [_loss_table(losses)]
     if data.probe and data.test:
-        facts["features"] = _judge(method, begun, data, console, half)
+        facts["features"] = _judge(method, begun, data, console, half, bars)
         tables.append(_feature_table(facts["features"], data, method.student, facts["networks"]["images"]))
     else:
-        console.print(f"not judged: {data.card.name} names no labelled splits for it (--data.probe and --data.test)")
+        why = f"{data.card.name} names no labelled splits for it (--data.probe and --data.test)"
+        console.print(f"not judged: {why}", soft_wrap=True)
     path = folder.save_json("report.json", facts)
     picture = folder.path / "features.png"
     write_atomically(picture, lambda unfinished: draw_features(method, begun, data, unfinished))
-    shown = Console(record=True, width=110, quiet=console.quiet)
+    shown = Console(record=True, width=110)
     for table in tables:
         shown.print(table)
     text = shown.export_text()
@@ -70,7 +78,7 @@ def report(
     return facts
 
 
-def _judge(method: Method, begun: Method, data: LidarData, console: Console, half: bool) -> dict[str, Any]:
+def _judge(method: Method, begun: Method, data: LidarData, console: Console, half: bool, bars: bool) -> dict[str, Any]:
     card = data.card
     rows: dict[str, Reader]
     if method.student == "images":
@@ -80,11 +88,11 @@ def _judge(method: Method, begun: Method, data: LidarData, console: Console, hal
         rows = {"untrained": point_reader(begun.points, half), "distilled": point_reader(method.points, half)}
         channels = {"untrained": begun.points.channels, "distilled": method.points.channels}
     columns = (TextColumn("{task.description:>9}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bars:
+    with Progress(*columns, console=console, disable=not bars) as shown:
 
         def progress(name: str, total: int) -> Callable[[], None]:
-            task: TaskID = bars.add_task(name, total=total)
-            return lambda: bars.advance(task)
+            task: TaskID = shown.add_task(name, total=total)
+            return lambda: shown.advance(task)
 
         judged = judge(
             rows, channels, data.source(data.probe), data.source(data.test), progress, method.student == "images"
@@ -106,9 +114,10 @@ def _feature_table(features: dict[str, Any], data: LidarData, student: str, imag
     card = data.card
     first, second = features
     what = "pixel" if student == "images" else "point"
+    where = "the probe's own scenes" if data.probe == data.test else "held-out scenes"
     origin = (images.get("init_args") or {}).get("weights") or "random"
     table = Table(
-        title=f"Frozen {what} features on held-out scenes of {card.title}: mIoU in percent of a ridge probe\n"
+        title=f"Frozen {what} features on {where} of {card.title}: mIoU in percent of a ridge probe\n"
         f"image weights at the start: {origin}",
         title_justify="left",
     )
@@ -123,16 +132,17 @@ def _feature_table(features: dict[str, Any], data: LidarData, student: str, imag
         gains = [after["miou"][c] - before["miou"][c] for c in conditions]
         gains.append(None if before["adverse"] is None else after["adverse"] - before["adverse"])
         table.add_row(title, "gain", *(_number(gain, "+") for gain in gains), end_section=True, style="bold")
-    if student == "images" and features[first]["clear_probe"]["clear"] is not None:
+    twins = any(features[name]["cosine"] for name in features)
+    if twins and features[first]["clear_probe"]["clear"] is not None:
         clear = features[first]["clear_probe"]["clear"]
         table.add_row(
             "clear scenes", "ceiling: teacher on the clear twin", *(f"{clear:.1f}" for _ in conditions), f"{clear:.1f}"
         )
-    if student == "images":
+    if twins:
         for name in features:
             cosine = features[name]["cosine"]
             shown = (f"{cosine[c]:.2f}" if c in cosine else "" for c in conditions)
-            mean = sum(cosine.values()) / len(cosine) if cosine else 0.0
+            mean = sum(cosine.values()) / len(cosine)
             table.add_row("cosine to clear twin", name, *shown, f"{mean:.2f}")
     return table
 

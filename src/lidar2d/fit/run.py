@@ -18,7 +18,7 @@ from rich.console import Console
 
 from lidar2d import runs
 from lidar2d.data.module import LidarData
-from lidar2d.errors import UsageError
+from lidar2d.errors import DataError, UsageError
 from lidar2d.fit.callbacks import Bar, KeepLast, Losses
 from lidar2d.fit.folder import RunFolder
 from lidar2d.fit.options import TrainerOptions
@@ -51,7 +51,7 @@ def fit(
         UsageError: for what the user can mend.
     """
     folder = RunFolder(run)
-    console = Console(stderr=True, quiet=not trainer.progress)
+    console = Console(stderr=True)
     if runs.is_first_process():
         _prepare(method, data, trainer.progress)
         if not folder.start.exists():
@@ -68,7 +68,7 @@ def fit(
         folder.save_student(method.images if method.student == "images" else method.points)
         folder.save_json("losses.json", losses)
         if trainer.report:
-            report(method, data, folder, losses, console, half=trainer.precision == "bf16-mixed")
+            report(method, data, folder, losses, console, half=trainer.precision == "bf16-mixed", bars=trainer.progress)
         console.print(
             f"checkpoint  {folder.checkpoint}\nencoder     {folder.student}",
             highlight=False,
@@ -124,8 +124,13 @@ def rehearse(method: Method, data: LidarData, options: TrainerOptions) -> None:
 
 def _check_frames(method: Method, data: LidarData, judged: bool) -> None:
     """Refuse frames that the method could not be trained on, or, if it is to be, not judged by."""
-    for split in dict.fromkeys(split for split in (data.split, data.probe, data.test) if split):
-        data.source(split)
+    data.source()
+    for name, split in (("probe", data.probe), ("test", data.test)):
+        try:
+            data.source(split or None)
+        except UsageError as error:
+            raise UsageError(f"--data.{name} {split}: {error}") from None
+    _check_sensors(method, data)
     _check_annotations(method, data)
     if judged and data.probe and data.test:
         for split in (data.probe, data.test):
@@ -139,6 +144,21 @@ def _check_frames(method: Method, data: LidarData, judged: bool) -> None:
     for stage in method.stages().values():
         if stage.total_steps(data.steps_per_epoch(stage.conditions)):
             data.stream(stage.conditions, stage.balance, seed=0)
+
+
+def _check_sensors(method: Method, data: LidarData) -> None:
+    """Refuse frames that lack what the method looks at, as the first one of each data set tells."""
+    try:
+        frame = data.shown()[0]
+    except DataError:
+        if data.bad_files == "stop":
+            raise
+        return
+    needed = {"image": len(frame.images), "point": len(frame.points) or not method.needs_points}
+    for what, there in needed.items():
+        if not there:
+            name = type(method).__name__
+            raise UsageError(f"frames of {data.card.name} {data.split} have no {what}, and {name} needs them")
 
 
 def _check_annotations(method: Method, data: LidarData) -> None:

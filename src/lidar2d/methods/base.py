@@ -122,6 +122,7 @@ class Method(LightningModule, ABC):
     """
 
     student: ClassVar[Literal["points", "images"]]
+    needs_points: ClassVar[bool] = True  # it looks at the scans
     pairing = PAIRING
 
     def __init__(self, points: PointEncoder, images: ImageEncoder) -> None:

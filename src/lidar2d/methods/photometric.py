@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -24,6 +26,8 @@ class Photometric(SelfTaught):
         distorted: share of the images that are distorted; the others keep the clear features in place.
         strength: of the distortion.
     """
+
+    needs_points: ClassVar[bool] = False
 
     def __init__(
         self,

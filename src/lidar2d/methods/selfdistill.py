@@ -49,6 +49,7 @@ class SelfDistill(Method):
     """
 
     student: ClassVar[Literal["points", "images"]] = "images"
+    needs_points: ClassVar[bool] = False
 
     def __init__(
         self,

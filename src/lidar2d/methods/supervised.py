@@ -26,6 +26,7 @@ class Supervised(Method):
     """
 
     student: ClassVar[Literal["points", "images"]] = "images"
+    needs_points: ClassVar[bool] = False
 
     def __init__(
         self, points: PointEncoder, images: ImageEncoder, classes: int, learn: Stage, balance: float = 0.5

@@ -17,6 +17,7 @@ from lidar2d.data.files import BadFileError, read_points, read_text
 from lidar2d.data.kitti.calibration import calibration
 from lidar2d.data.pixels import check_seen, image_size, not_read, read_whole
 from lidar2d.data.source import Expected
+from lidar2d.errors import UsageError
 from lidar2d.frame import Boxes, Frame, ImageFile
 
 _FARTHEST = 1e4  # metres
@@ -41,6 +42,8 @@ class Kitti(FileSource):
         self.card = card
         self.image_size = image_size
         self.root = folder_of(root, card)
+        if card.cameras != ("image_2",):
+            raise UsageError(f"card {card.name} has cameras {', '.join(card.cameras)}; its reader reads image_2 alone")
         places = card.split(split, {"folder": TEXT, "list": TEXT})
         self.folder = self.root / str(places["folder"])
         self.tokens = _frame_numbers(self.root / "ImageSets" / f"{places['list']}.txt")

@@ -112,7 +112,9 @@ class SemanticKitti(SweepSource):
         """Return the tokens of a sequence, such as 08/000123."""
         folder = self.root / "sequences" / sequence / "velodyne"
         if not folder.is_dir():
-            raise DataError(f"no folder {folder}\n--data.root must name the folder that holds sequences/")
+            there = (self.root / "sequences").is_dir()
+            cure = f"the split needs sequence {sequence}" if there else "--data.root must name what holds sequences/"
+            raise DataError(f"no folder {folder}\n{cure}")
         names = sorted(path.name for path in folder.iterdir() if _SCAN.fullmatch(path.name))
         if not names:
             raise DataError(f"{folder} has no scan such as 000000.bin")

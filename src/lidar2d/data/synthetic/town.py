@@ -104,9 +104,11 @@ class Town:
         """Yield each frame's token; a scene's bad file is named once, and is remade when it is read."""
         for i, seed in enumerate(self.seeds):
             path = self.cache.path(seed)
-            bad = path.is_file() and not self.cache.whole(seed)
+            there = path.is_file()
+            said = "damaged; it is made again when it is read" if there else "not made yet; it is made when it is read"
+            bad = not there or not self.cache.whole(seed)
             for j in range(self._per_scene):
-                fault = [Problem(path, "damaged; it is made again when it is read")] if bad and j == 0 else []
+                fault = [Problem(path, said)] if bad and j == 0 else []
                 yield self.tokens[i * self._per_scene + j], fault
 
 
