@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+import tiny_source
 import yaml
 
 from lidar2d import __version__, arguments, cli, docstrings, listing, recipe, runs, words
@@ -578,3 +580,45 @@ def test_an_answer_that_cannot_be_written_is_told():
         refused = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert refused.returncode == 2
     assert refused.stderr == "lidar2d: cannot print: No space left on device\n"
+
+
+def test_a_data_set_says_how_to_get_it(capsys):
+    assert cli.main(["list", "datasets", "acdc"]) == 0
+    told = capsys.readouterr().out
+    for part in ("ACDC", "Register at the homepage", "rgb_anon/{fog,night,rain,snow}", "train, val, test", "acdc.yaml"):
+        assert part in told
+    assert cli.main(["list", "datasets", "acdcc"]) == 2
+    assert "did you mean 'acdc'" in capsys.readouterr().err
+    assert cli.main(["list", "methods", "collab"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("[{cardd: kitti}]", "is not understood; give a list such as '[{card: kitti, root: DIR, weight: 0.5}]'"),
+        ("[nonsense]", "is not understood"),
+        ("kitti", "is not understood"),
+        ("[{card: kitti, root: /nowhere}]", "--data.also, kitti: no folder /nowhere; its root must name"),
+        ("[{card: kitti, weight: 0}]", "weight of kitti is 0.0"),
+    ],
+)
+def test_other_data_sets_that_are_not_understood_are_told(given, said, capsys, tmp_path):
+    assert cli.main(["fit", "--method", "ppkt", "--data.also", given, "--run", str(tmp_path / "run")]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_check_that_nobody_reads_says_nothing_of_the_files(tmp_path, monkeypatch):
+    (tmp_path / "tiny.yaml").write_text(tiny_source.CARD)
+    sources = [str(Path(tiny_source.__file__).parent), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sources)))
+    command = [sys.executable, "-m", "lidar2d.cli", "check", "--data", str(tmp_path / "tiny.yaml")]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1] == "lidar2d: cannot print: No space left on device"
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert done.returncode == 141
+    assert "Traceback" not in done.stderr

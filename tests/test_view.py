@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.image
@@ -199,3 +200,18 @@ def test_check_and_view_through_the_command_line(broken_card: str, tmp_path: Pat
     assert main(["view", "--data", broken_card, "--index", "2", "--out", str(out)]) == 0
     assert capsys.readouterr().out == f"{out}: frame c\n"
     assert coloured_pixels(out) > 1000
+
+
+def test_pixels_are_painted_where_there_are_no_points(tmp_path: Path):
+    whole = frame(1, points=0)
+    labels = torch.full((1, *whole.images.shape[-2:]), -1)
+    labels[..., :20] = 1
+    plain, classes, depths = (tmp_path / f"{name}.png" for name in ("plain", "class", "depth"))
+    view.view(card(), whole, plain)
+    view.view(card(), replace(whole, pixel_labels=labels), classes, "class")
+    view.view(card(), replace(whole, depth=torch.where(labels > 0, 8.0, 0.0)), depths)
+    pictures = [matplotlib.image.imread(path)[60:200] for path in (plain, classes, depths)]
+    left, right = np.s_[:, 100:150], np.s_[:, -150:-100]
+    for painted in pictures[1:]:
+        assert np.abs(painted[left] - pictures[0][left]).mean() > 0.05
+        assert np.abs(painted[right] - pictures[0][right]).mean() < 0.01

@@ -21,6 +21,7 @@ Attempt = Callable[[Sequence[str]], dict[str, Any] | str]
 _NAMES = {"int": "a whole number", "float": "a number", "str": "a word", "bool": "true or false", "NoneType": "null"}
 NO_NULL = "null is not one of its values"
 GROUP = "it is no value but a group of settings: --{name}.NAME VALUE"
+_LISTS = {"data.also": "'[{card: kitti, root: DIR, weight: 0.5}]'; split is its other key"}  # of groups of settings
 _UNKNOWN = re.compile(r"is not accepted|does not accept option|unrecognized arguments|^no setting ")
 
 
@@ -81,6 +82,8 @@ def _judge(complaint: str, settings: list[Setting], attempt: Attempt) -> str:
             )
         return _short(complaint)
     culprit = settings[place]
+    if culprit.name in _LISTS:
+        return f"{culprit.where} {culprit.value} is not understood; give a list such as {_LISTS[culprit.name]}"
     if said.endswith(NO_NULL):
         return f"{culprit.where}: {NO_NULL}"
     if _UNKNOWN.search(said):

@@ -66,3 +66,16 @@ def test_a_split_without_frames_is_refused(tmp_path: Path):
     empty = load_card(mine(tmp_path, splits={"train": [0, 1], "none": [5, 5]}, val="", probe="", test=""))
     with pytest.raises(UsageError, match="split 'none' of synthetic is"):
         open_source(empty, "none")
+
+
+def test_cards_may_be_like_cards_that_are_like_others(tmp_path: Path):
+    (tmp_path / "first.yaml").write_text("like: acdc\nname: first\n")
+    (tmp_path / "second.yaml").write_text("like: first.yaml\nname: second\ntitle: Mine\n")
+    found = load_card(str(tmp_path / "second.yaml"))
+    assert (found.name, found.title, found.classes) == ("second", "Mine", load_card("cityscapes").classes)
+    (tmp_path / "first.yaml").write_text("like: second.yaml\nname: first\n")
+    with pytest.raises(UsageError, match=r"second\.yaml: is like itself, by way of first\.yaml"):
+        load_card(str(tmp_path / "second.yaml"))
+    (tmp_path / "first.yaml").write_text("like: third.yaml\nname: first\n")
+    with pytest.raises(UsageError, match=r"first\.yaml: like third\.yaml: no file third\.yaml"):
+        load_card(str(tmp_path / "second.yaml"))

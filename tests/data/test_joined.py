@@ -83,7 +83,7 @@ def test_what_cannot_be_joined_is_told(cards):
         LidarData(cards[0], also=[Also(cards[1])]).stream("all", "half", 0)
     with pytest.raises(UsageError, match="stands twice"):
         LidarData(cards[0], also=[Also(cards[0])]).shown()
-    with pytest.raises(UsageError, match="weight is 0"):
+    with pytest.raises(UsageError, match=r"is 0; it must be from 0\.001"):
         Also(cards[0], weight=0)
 
 
@@ -94,3 +94,9 @@ def test_the_command_line_takes_others(cards, capsys, monkeypatch):
     said = capsys.readouterr().out
     assert f"- card: {cards[1]}" in said
     assert "weight: 2.0" in said
+
+
+def test_a_weight_without_a_place_is_refused():
+    with pytest.raises(UsageError, match=r"weight 0\.004 beside 1 shows less than one frame in 100"):
+        cycle([1, 0.004])
+    assert set(cycle([1, 0.02])) == {0, 1}

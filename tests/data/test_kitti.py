@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import KittiTree, kitti_calib_text
+from PIL import Image
 
 from lidar2d.data.card import load_card
 from lidar2d.data.kitti import Kitti
@@ -159,6 +160,25 @@ def _away(path: Path) -> None:
     path.write_text(kitti_calib_text(np.array([[70.0, 0, 61, 0], [0, 71, 18, 0], [0, 0, 1, 0]]), np.eye(3), velo))
 
 
+def _row(key: str, numbers: str) -> Callable[[Path], object]:
+    """Put other numbers behind a key."""
+
+    def spoil(path: Path) -> None:
+        lines = [f"{key}: {numbers}" if line.startswith(key) else line for line in path.read_text().splitlines()]
+        path.write_text("\n".join(lines))
+
+    return spoil
+
+
+_mirrored = _row("R0_rect", "-1 0 0 0 1 0 0 0 1")
+_singular = _row("P2", "1 1 0 0 1 1 0 0 0 0 1 0")
+
+
+def _sixteen_bits(path: Path) -> None:
+    with Image.open(path) as image:
+        Image.fromarray(np.zeros((image.height, image.width), np.uint16)).save(path)
+
+
 BAD = [
     ("velodyne", Path.unlink, "missing"),
     ("velodyne", _cut, "truncated"),
@@ -187,6 +207,12 @@ BAD = [
     ("label_2", _swap("1.5 1.6", "1.5 wide"), "line 1: a value is no number"),
     ("label_2", _swap("1.5 1.6", "1.6"), "line 1: a class and 14"),
     ("label_2", _swap("1.5 1.6", "1.5 nan"), "line 1: a class and 14"),
+    ("label_2", _swap("1.5 1.6", "-1.5 1.6"), "line 1: a box of [-1.5, 1.6, 3.9] m"),
+    ("label_2", _swap("1.5 1.6", "1.5 0"), "line 1: a box of [1.5, 0.0, 3.9] m"),
+    ("label_2", _swap("12.0", "1e300"), "line 1: a box"),
+    ("calib", _mirrored, "R0_rect is no rotation"),
+    ("calib", _singular, "P2 is no projection of a camera: its second row must begin with 0"),
+    ("image_2", _sixteen_bits, "has pixels of mode I;16; images have 8 bits a colour"),
 ]
 
 
@@ -326,3 +352,8 @@ def test_unreadable_root_is_a_usage_error(tmp_path: Path):
 def test_intensity_scale_of_the_card_is_used(kitti_tree: KittiTree):
     doubled = Kitti(replace(CARD, intensity_scale=2.0), "train", kitti_tree.root)
     torch.testing.assert_close(doubled[0].points[:, 3] * 2, opened(kitti_tree)[0].points[:, 3])
+
+
+def test_other_cameras_are_refused(kitti_tree: KittiTree):
+    with pytest.raises(UsageError, match="has cameras image_3; its reader reads image_2 alone"):
+        open_source(replace(load_card("kitti"), cameras=("image_3",)), "train", kitti_tree.root)

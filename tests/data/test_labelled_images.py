@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from lidar2d.data.augment import Augment
 from lidar2d.data.batches import TrainingFrames
 from lidar2d.data.card import load_card
 from lidar2d.data.files import BadFileError
+from lidar2d.data.glance import glance
 from lidar2d.data.label_maps import LabelMap
 from lidar2d.data.labelled_images import LabelledImages
 from lidar2d.data.source import FromFiles, Source, open_source
@@ -263,3 +265,27 @@ def test_a_real_room(samples: Path, tmp_path: Path):
     known = frame.depth[frame.depth > 0]
     assert len(known) > 0.5 * 120 * 160
     assert 0.5 < known.min() < known.max() < 12
+
+
+def test_a_quick_look_finds_cameras_and_sizes(city: Path):
+    source = open_source(load_card("cityscapes"), "train", city)
+    assert not [problem for _, found in glance(source) for problem in found]
+    (city / "camera/train/bonn/bonn_000000_000001_camera.json").unlink()
+    save(city / "gtFine/train/aachen/aachen_000000_000000_gtFine_labelIds.png", np.zeros((5, 20), np.uint8))
+    faults = {problem.path.name: problem.fault for _, found in glance(source) for problem in found}
+    assert faults == {
+        "bonn_000000_000001_camera.json": "missing",
+        "aachen_000000_000000_gtFine_labelIds.png": "is 20x5 pixels; its image has 20x10",
+    }
+
+
+def test_patterns_that_name_the_same_images_are_refused(city: Path):
+    card = load_card("cityscapes")
+    twice = {"clear": "leftImg8bit/train/*/*.png", "fog": "leftImg8bit/train/bonn/*.png"}
+    card = replace(card, splits={**card.splits, "both": {"images": twice}})
+    with pytest.raises(UsageError, match="two patterns of its images name the same files"):
+        open_source(card, "both", city)
+    for wrong in ("/leftImg8bit/*.png", "", ["a"]):
+        card = replace(card, splits={**card.splits, "wrong": {"images": {"clear": wrong}}})
+        with pytest.raises(UsageError, match="give a path below the root"):
+            open_source(card, "wrong", city)

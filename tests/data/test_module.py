@@ -136,3 +136,25 @@ def test_points_out_of_range_are_nowhere(card):
 def test_ranges_without_meaning_are_refused(card, box):
     with pytest.raises(UsageError, match="points_range"):
         LidarData(card, points_range=box)
+
+
+@pytest.mark.parametrize("kind", ["train", "test"])
+def test_threads_change_nothing(card, kind):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = batches(card, kind)
+        torch.set_num_threads(3)
+        for one, other in zip(alone, batches(card, kind), strict=True):
+            same(one, other)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_splits_and_draws_that_mean_nothing_are_refused(card):
+    for name in ("split", "val", "probe", "test"):
+        with pytest.raises(UsageError, match="has no split 'nowhere'"):
+            LidarData(card, **{name: "nowhere"})
+    with pytest.raises(UsageError, match="draw is 1; all frames are shown where no share is given"):
+        LidarData(card, draw=1)

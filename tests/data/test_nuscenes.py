@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -637,3 +639,120 @@ def test_index_holds_key_frames_alone(nuscenes_tree: NuScenesTree, tmp_path: Pat
     assert len(files) == 5 * 7
     assert all(name.startswith("samples/") for name in files)
     assert index.folder.parent == tmp_path / "elsewhere"
+
+
+# ---- records of a wrong kind
+
+
+ODD = [None, "", 0, -1, float("inf"), 10**30, [], ["x"], {}, "x", "a" * 300, True, "\0", "ü"]
+FIELDS = [
+    *[("scene", field) for field in ("token", "name", "description")],
+    *[("sample", field) for field in ("token", "timestamp", "scene_token")],
+    *[("sample_data", field) for field in ("token", "sample_token", "ego_pose_token", "calibrated_sensor_token")],
+    *[("sample_data", field) for field in ("timestamp", "filename", "is_key_frame", "width", "height")],
+    *[("calibrated_sensor", field) for field in ("sensor_token", "translation", "rotation", "camera_intrinsic")],
+    *[("sample_annotation", field) for field in ("num_lidar_pts", "prev", "next", "size", "sample_token")],
+    *[("category", "name"), ("instance", "category_token"), ("ego_pose", "rotation")],
+    *[("lidarseg", field) for field in ("sample_data_token", "filename")],
+]
+
+
+@pytest.mark.parametrize(("table", "field"), FIELDS)
+def test_values_of_a_wrong_kind_are_told_or_harmless(
+    nuscenes_tree: NuScenesTree, own_cache: Path, table: str, field: str
+):
+    record = nuscenes_tree.tables[table][0]
+    before = record[field]
+    told = 0
+    for value in (*ODD, "missing"):
+        record[field] = value
+        if value == "missing":
+            del record[field]
+        nuscenes_tree.write()
+        shutil.rmtree(own_cache, ignore_errors=True)
+        try:
+            for _, problems in opened(nuscenes_tree).with_sweeps(2).check():
+                told += len(problems)
+        except UsageError:
+            told += 1
+        record[field] = before
+    assert told >= 1
+
+
+def test_records_that_stand_twice_are_told(nuscenes_tree: NuScenesTree):
+    for table in ("sample", "sample_data", "sample_annotation", "scene"):
+        nuscenes_tree.tables[table].append(dict(nuscenes_tree.tables[table][0]))
+        nuscenes_tree.write()
+        with pytest.raises(DataError, match=rf"{table}\.json: record .* its token stands twice"):
+            opened(nuscenes_tree)
+        nuscenes_tree.tables[table].pop()
+    key = nuscenes_tree.record("sample_data", lambda r: "LIDAR" in r["filename"] and r["is_key_frame"])
+    nuscenes_tree.tables["sample_data"].append({**key, "token": "another"})
+    nuscenes_tree.write()
+    with pytest.raises(DataError, match="has two key frames of LIDAR_TOP"):
+        opened(nuscenes_tree)
+
+
+def test_a_share_counts_the_scenes_of_the_table(nuscenes_tree: NuScenesTree):
+    nuscenes_tree.tables["sample"].reverse()
+    nuscenes_tree.write()
+    source = opened(nuscenes_tree)
+    assert source.listed == [scene["name"] for scene in nuscenes_tree.tables["scene"]]
+
+
+def test_facts_of_an_index_that_changed_are_made_again(nuscenes_tree: NuScenesTree, own_cache: Path):
+    sound = opened(nuscenes_tree)[0]
+    (meta,) = own_cache.rglob("meta.json")
+    whole = meta.read_text()
+    for harmed in (
+        whole.replace('"facts"', '"fakts"'),
+        json.dumps({"crc": {}, "facts": {}}),
+        json.dumps({**json.loads(whole), "facts": {**json.loads(whole)["facts"], "categories": []}}),
+        "[]",
+    ):
+        meta.write_text(harmed)
+        assert torch.equal(opened(nuscenes_tree)[0].boxes.classes, sound.boxes.classes)
+        assert meta.read_text() == whole
+
+
+def test_others_may_read_an_index(nuscenes_tree: NuScenesTree, own_cache: Path):
+    before = os.umask(0o022)
+    try:
+        opened(nuscenes_tree)
+    finally:
+        os.umask(before)
+    (meta,) = own_cache.rglob("meta.json")
+    assert meta.parent.stat().st_mode & 0o777 == 0o755
+
+
+def test_what_a_killed_process_left_is_removed(nuscenes_tree: NuScenesTree, own_cache: Path):
+    left, fresh = own_cache / "nuscenes" / ".making-old", own_cache / "nuscenes" / ".making-new"
+    left.mkdir(parents=True)
+    fresh.mkdir()
+    os.utime(left, (0, 0))
+    opened(nuscenes_tree)
+    assert not left.exists()
+    assert fresh.exists()  # it may be another process's
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ("label_map: {17: 99}", r"label_map has 17: 99; classes are 0 to 15"),
+        ("label_map: {-225: 1}", r"raw label -225"),
+        ("label_map: {300: 0}", r"raw label 300; its files hold 0 to 255"),
+        ("box_map: {vehicle.car: kar}", r"box_map has class 'kar'; did you mean 'car'"),
+        ("clear: []", r"clear is empty"),
+        ("splits: {mini: {version: 3}}\nval: ''", r"split 'mini' of own: version is 3; it must be text"),
+        ("splits: {mini: [a]}\nval: ''", r"it needs the keys version"),
+        ("splits: {mini: {version: v1.0-mini, scene: 61}}\nval: ''", r"unknown key 'scene'; did you mean 'scenes'"),
+        ("intrinsics: [0, 0, 0, 0, 0, 0, 0, 0, 0]", r"intrinsics has no positive focal length"),
+        ("image_size: 100", r"image_size is 100; it must be a list of 2 numbers, or null"),
+        ("cameras: front", r"cameras is 'front'; it must be a list of text"),
+    ],
+)
+def test_cards_that_cannot_be_right_are_told(nuscenes_tree: NuScenesTree, tmp_path: Path, changes: str, said: str):
+    path = tmp_path / "own.yaml"
+    path.write_text(f"like: nuscenes\nname: own\n{changes}\n")
+    with pytest.raises(UsageError, match=said):
+        open_source(load_card(str(path)), "mini", nuscenes_tree.root)

@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from lidar2d.data.annotations import Annotated
+from lidar2d.data.annotations import Annotated, annotated
 from lidar2d.data.card import load_card
 from lidar2d.data.regions import Superpixels
+from lidar2d.data.source import open_source
 from lidar2d.errors import DataError, UsageError
 from lidar2d.frame import Frame
 
@@ -130,3 +132,23 @@ def test_what_tells_images_apart():
 def test_settings_without_a_meaning_are_refused(wrong):
     with pytest.raises(UsageError, match=next(iter(wrong))):
         Superpixels(**wrong)
+
+
+def test_images_of_files_that_changed_are_prepared_again(kitti_tree):
+    card = load_card("kitti")
+
+    def made(**size):
+        source = annotated(open_source(card, "train", kitti_tree.root, **size), FINE)
+        source.prepare(1, False)
+        return {path.name for path in source.folder.iterdir()}, source
+
+    first, source = made(image_size=(24, 64))
+    assert len(first) == 2
+    assert made(image_size=(24, 64))[0] == first
+    second, _ = made(image_size=(20, 60))
+    assert len(second) == 4
+    path = kitti_tree.file("image_2", "000001")
+    Image.open(path).rotate(180).save(path)
+    again, _ = made(image_size=(24, 64))
+    assert len(again) == 5
+    assert source[0].regions.shape == (1, 24, 64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,3 +106,18 @@ def test_the_cache_folder_follows_the_environment(tmp_path: Path, monkeypatch: p
     assert cache_folder() == tmp_path / "xdg" / "lidar2d"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == Path.home() / ".cache" / "lidar2d"
+
+
+def test_scenes_that_are_not_made_are_counted_and_damaged_ones_named(whole: bytes, tmp_path: Path) -> None:
+    card = replace(load_card("synthetic"), splits={"few": [SEED, SEED + 3]}, train="few", val="", probe="", test="")
+    town = Town(card, "few", tmp_path)
+    (problem,) = [problem for _, found in town.check() for problem in found]
+    assert problem.fault == "3 of 3 scenes are not made yet; they are made when they are read"
+    town.cache.folder.mkdir(parents=True)
+    town.cache.path(SEED).write_bytes(whole)
+    town.cache.path(SEED + 1).write_bytes(b"junk")
+    faults = [problem.fault for _, found in town.check() for problem in found]
+    assert faults == [
+        "damaged; it is made again when it is read",
+        "1 of 3 scenes are not made yet; they are made when they are read",
+    ]

@@ -13,6 +13,7 @@ from lidar2d.methods.base import Stage
 from lidar2d.methods.clusters import ClusterLabels
 from lidar2d.methods.hvdistill import HVDistill
 from lidar2d.methods.olivine import Olivine
+from lidar2d.methods.photometric import Photometric
 from lidar2d.methods.ppkt import PPKT
 from lidar2d.methods.slidr import SLidR
 from lidar2d.methods.supervised import Supervised
@@ -78,3 +79,10 @@ def test_a_model_that_is_not_there_is_told(refused, tmp_path):
     pytest.importorskip("transformers")
     labels = ModelLabels(str(tmp_path / "nowhere"))
     assert "no segmentation model" in refused(Olivine(*encoders(), STAGE), weak_labels=labels)
+
+
+def test_frames_without_what_a_method_looks_at_are_refused(refused):
+    assert "have no image, and PPKT needs them" in refused(PPKT(*encoders(), STAGE), reader="Blind")
+    assert "have no image, and Photometric needs them" in refused(Photometric(*encoders(), STAGE), reader="Blind")
+    assert "have no point, and PPKT needs them" in refused(PPKT(*encoders(), STAGE), reader="Flat")
+    assert refused(Photometric(*encoders(), STAGE), reader="Flat") == ""

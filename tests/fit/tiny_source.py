@@ -71,3 +71,20 @@ class Unlabelled(Tiny):
 
     def __getitem__(self, index):
         return replace(super().__getitem__(index), labels=None, pixel_labels=None)
+
+
+class Blind(Tiny):
+    """The same without cameras."""
+
+    def __getitem__(self, index):
+        none = {"images": torch.zeros(0, 3, 32, 48), "intrinsics": torch.zeros(0, 3, 3).double()}
+        return replace(
+            super().__getitem__(index), **none, cam_from_lidar=torch.zeros(0, 4, 4).double(), pixel_labels=None
+        )
+
+
+class Flat(Tiny):
+    """The same without a LiDAR."""
+
+    def __getitem__(self, index):
+        return replace(super().__getitem__(index), points=torch.zeros(0, 4), labels=None)

@@ -36,7 +36,7 @@ class Also:
 
     def __post_init__(self) -> None:
         """Refuse values that have no meaning."""
-        within(1e-3, 1e3, weight=self.weight)
+        within(1e-3, 1e3, **{f"weight of {self.card}": self.weight})
 
 
 class Joined:

@@ -23,7 +23,7 @@ from lidar2d.data.shares import Percent, share
 from lidar2d.data.source import Preparable, Source, open_source
 from lidar2d.data.stream import Chunk, EachOnce, Stream
 from lidar2d.data.wrapped import Range, as_asked
-from lidar2d.errors import UsageError, within
+from lidar2d.errors import SettingError, UsageError, within
 from lidar2d.frame import Annotation, Batch
 from lidar2d.paths import expanded
 
@@ -97,6 +97,8 @@ class LidarData(LightningDataModule):
         self.split = split or self.card.train
         within(1e-3, 1e3, weight=weight)
         self.also, self.weight = also or [], weight
+        if draw and share == 100:
+            raise SettingError("draw", draw, "all frames are shown where no share is given; set --data.share as well")
         self.share: Percent = share
         self.draw = draw
         self.val = val or self.card.val
@@ -148,7 +150,7 @@ class LidarData(LightningDataModule):
         try:
             return as_asked(self._open(card, other.split or card.train, other.root), None, self.points_range)
         except UsageError as error:
-            raise UsageError(f"--data.also, {card.name}: {error}") from None
+            raise UsageError(f"--data.also, {card.name}: {str(error).replace('--data.root', 'its root')}") from None
 
     def annotated(self) -> dict[Annotation, str]:
         """Return what the training images are given beside what the data set says of them, and by which setting."""

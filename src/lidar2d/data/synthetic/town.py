@@ -101,15 +101,18 @@ class Town:
             prepare(self.cache, missing, workers, progress)
 
     def check(self) -> Iterator[tuple[str, list[Problem]]]:
-        """Yield each frame's token; a scene's bad file is named once, and is remade when it is read."""
+        """Yield each frame's token; a bad file is named once, and those that are not made yet are counted."""
+        missing = [seed for seed in self.seeds if not self.cache.path(seed).is_file()]
+        said = f"{len(missing)} of {len(self.seeds)} scenes are not made yet; they are made when they are read"
         for i, seed in enumerate(self.seeds):
             path = self.cache.path(seed)
-            there = path.is_file()
-            said = "damaged; it is made again when it is read" if there else "not made yet; it is made when it is read"
-            bad = not there or not self.cache.whole(seed)
+            fault = []
+            if missing and seed == missing[0]:
+                fault = [Problem(self.cache.folder, said)]
+            elif seed not in missing and not self.cache.whole(seed):
+                fault = [Problem(path, "damaged; it is made again when it is read")]
             for j in range(self._per_scene):
-                fault = [Problem(path, said)] if bad and j == 0 else []
-                yield self.tokens[i * self._per_scene + j], fault
+                yield self.tokens[i * self._per_scene + j], fault if j == 0 else []
 
 
 def _seeds(card: Card, split: str) -> range:
