@@ -114,7 +114,7 @@ def view(card: Card, frame: Frame, out: Path, colour: Literal["depth", "class"] 
     kind = out.suffix.removeprefix(".")
     if kind not in canvas.get_supported_filetypes():
         raise UsageError(f"--out {out}: cannot write '{out.suffix}'; use .png")
-    panels, above = _layout(figure, frame, rows)
+    panels, above = _layout(figure, frame, rows, paint)
     for view_row, axes in panels.items():
         _draw_camera(axes, card, frame, view_row, paint)
     if above is not None:
@@ -199,7 +199,12 @@ def _rgb(card: Card, index: int) -> str:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-def _layout(figure: Figure, frame: Frame, rows: list[list[int]]) -> tuple[dict[int, Axes], Axes | None]:
+def _legend_columns(paint: Paint, wide: float) -> int:
+    """Return how many names stand side by side in a figure of so many inches."""
+    return max(1, min(len(paint.legend), 10, int(wide / (0.3 + 0.055 * max(map(len, paint.legend), default=1)))))
+
+
+def _layout(figure: Figure, frame: Frame, rows: list[list[int]], paint: Paint) -> tuple[dict[int, Axes], Axes | None]:
     """Place the cameras in their rows; the view from above goes below one row, and to the right of two."""
     height, width = frame.images.shape[-2:]
     columns = max((len(row) for row in rows), default=0)
@@ -212,7 +217,8 @@ def _layout(figure: Figure, frame: Frame, rows: list[list[int]]) -> tuple[dict[i
     beside = len(rows) != 1
     wide = cameras[0] + scene[0] if beside else max(cameras[0], scene[0])
     tall = max(cameras[1], scene[1]) if beside else cameras[1] + scene[1]
-    head, foot, gap = 0.45, 0.75, 0.06  # inches
+    lines = -(-len(paint.legend) // _legend_columns(paint, wide))
+    head, foot, gap = 0.45, max(0.75, 0.25 + 0.18 * lines), 0.06  # inches
     figure.set_size_inches(wide, tall + head + foot)
 
     def place(left: float, top: float, size: tuple[float, float]) -> Axes:
@@ -292,7 +298,7 @@ def _draw_from_above(axes: Axes, frame: Frame, paint: Paint, sideways: bool) -> 
     for radius in (10, 20, 40, 60):
         circle = np.linspace(0, 2 * np.pi, 181)
         axes.plot(radius * np.cos(circle), radius * np.sin(circle), color=FAINT, lw=0.6, zorder=0)
-        axes.text(radius * 0.7071, radius * 0.7071, f"{radius} m", color="#8a8f9c", fontsize=7, clip_on=True)
+        axes.text(radius * 0.7071, radius * 0.7071, f"{radius} m", color="#8a8f9c", fontsize=7, clip_on=True, zorder=3)
     corners = geometry.box_corners(_geometry(frame.boxes))
     for box, corner, shade in zip(_geometry(frame.boxes), corners, paint.boxes, strict=True):
         outline = flat(corner[[0, 1, 2, 3, 0]])
@@ -330,7 +336,8 @@ def _caption(figure: Figure, card: Card, frame: Frame, paint: Paint) -> None:
     if frame.boxes is not None:
         facts.append(f"{len(frame.boxes)} box{'es' * (len(frame.boxes) != 1)}")
     title = "   ·   ".join(fact for fact in facts if fact)
-    figure.text(0.1 / wide, 1 - 0.22 / tall, title, color=INK, fontsize=11, va="center", ha="left")
+    size = min(11.0, 11.0 * wide / (0.2 + 0.088 * len(title)))  # narrow pictures have small titles
+    figure.text(0.1 / wide, 1 - 0.22 / tall, title, color=INK, fontsize=size, va="center", ha="left")
     if paint.points is None and (len(frame.points) or paint.pixels is not None):
         axes = figure.add_axes(((wide - 3.2) / wide, 0.42 / tall, 3.0 / wide, 0.12 / tall))
         bar = figure.colorbar(ScalarMappable(DEPTHS, "turbo_r"), cax=axes, orientation="horizontal")
@@ -344,7 +351,7 @@ def _caption(figure: Figure, card: Card, frame: Frame, paint: Paint) -> None:
             handles=marks,
             loc="lower left",
             bbox_to_anchor=(0.05 / wide, 0.08 / tall),
-            ncols=max(1, min(len(marks), 10, int(wide / (0.3 + 0.055 * max(map(len, paint.legend)))))),
+            ncols=_legend_columns(paint, wide),
             frameon=False,
             labelcolor=INK,
             fontsize=8.5,
