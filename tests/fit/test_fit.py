@@ -227,7 +227,7 @@ def test_what_a_method_wants_beside_images_is_prepared_once(command_line, method
     assert len(files) == 3
     before = [path.stat().st_mtime_ns for path in files]
     files[2].unlink()
-    assert " of 1 frames" in command_line.run(*words)
+    assert " of 1 frame," in command_line.run(*words)
     after = [path.stat().st_mtime_ns for path in files]
     assert [one == two for one, two in zip(before, after, strict=True)].count(False) == 1
     assert " of 1 frames" not in command_line.run(*words)
