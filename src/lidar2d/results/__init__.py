@@ -1,0 +1,1 @@
+"""What was measured, as files that people and programs read."""

@@ -1,0 +1,141 @@
+"""One number of a table, with everything that says what it means."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from lidar2d.errors import DataError
+
+SCHEMA = 1  # goes up when a field changes its meaning
+
+_DIGITS = 6  # of floats, so that files are the same on every machine that agrees so far
+
+Source = Literal["measured", "paper", "smoke"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one cell of a suite came to.
+
+    The first fields say which cell it is; no two records of a suite agree in all of them.
+    """
+
+    suite: str
+    method: str
+    data: str  # name of the card it was judged on
+    condition: str  # of the frames it was judged on; "all" for all
+    severity: int  # of a corruption, 1..5; 0 is none
+    protocol: str  # such as seg3d-lp/slidr@1
+    labels: int  # percent of the labels that heads were trained with
+    seed: int
+    metrics: dict[str, float] = field(default_factory=dict)  # by name; fractions are in percent
+    source: Source = "measured"
+    error: str = ""  # why there are no metrics; "" where there are
+    teacher: str = ""
+    backbone: str = ""
+    backend: str = ""  # of sparse convolution
+    uses_text_supervision: bool = False
+    pretrain_scenes: int = 0
+    selection_rule: str = "last"  # which checkpoint, and which of several heads
+    frames: int = 0  # that were judged
+    recipe: str = ""  # first 12 digits of SHA-256
+    weights: str = ""
+    data_list: str = ""  # of the frames' tokens
+    commit: str = ""
+    version: str = ""
+    devices: str = ""
+    seconds: float = 0.0
+    peak_gib: float = 0.0
+    citation: str = ""  # of a published number
+    schema: int = SCHEMA
+
+    @property
+    def cell(self) -> tuple[str | int, ...]:
+        """What no other record of the suite has."""
+        return (
+            *(self.suite, self.method, self.data, self.condition, self.severity),
+            *(self.protocol, self.labels, self.seed, self.source),
+        )
+
+    def line(self) -> str:
+        """Return the record as a line of JSON, keys in order; fields that say nothing are left out."""
+        given = {key: _rounded(value) for key, value in asdict(self).items()}
+        empty = {each.name: _default(each) for each in fields(Record)}
+        kept = {key: value for key, value in given.items() if key == "schema" or value != empty[key]}
+        return json.dumps(kept, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def parse(line: str) -> Record:
+    """Read a line of JSON.
+
+    Raises:
+        DataError: saying what is wrong with it.
+    """
+    try:
+        given = json.loads(line)
+    except ValueError as error:
+        raise DataError(f"no JSON: {error}") from None
+    if not isinstance(given, dict):
+        raise DataError(f"no record, but {type(given).__name__}")
+    if given.get("schema") != SCHEMA:
+        raise DataError(f"has schema {given.get('schema')}; this version reads {SCHEMA}")
+    hints = get_type_hints(Record)
+    if unknown := sorted(set(given) - set(hints)):
+        raise DataError(f"unknown field '{unknown[0]}'")
+    if missing := [each.name for each in fields(Record) if _default(each) is MISSING and each.name not in given]:
+        raise DataError(f"missing field '{missing[0]}'")
+    for key, value in given.items():
+        if not _fits(value, hints[key]):
+            raise DataError(f"{key} is {value!r:.60}")
+    record = Record(**given)
+    _must_mean_something(record)
+    return record
+
+
+def _must_mean_something(record: Record) -> None:
+    """Refuse what no measurement gives.
+
+    Raises:
+        DataError: naming the field.
+    """
+    for name in ("suite", "method", "data", "condition", "protocol"):
+        if not getattr(record, name):
+            raise DataError(f"{name} is empty")
+    if "/" not in record.protocol or "@" not in record.protocol:
+        raise DataError(f"protocol '{record.protocol}' is not of the form task/name@version")
+    if not 0 <= record.severity <= 5:
+        raise DataError(f"severity is {record.severity}; it is 0 to 5")
+    if not 0 <= record.labels <= 100:
+        raise DataError(f"labels is {record.labels}; it is a percentage")
+    if bool(record.metrics) == bool(record.error):
+        raise DataError("needs either metrics or an error")
+    if (record.source == "paper") != bool(record.citation):
+        raise DataError("published numbers have a citation, and no others")
+    for name, value in record.metrics.items():
+        if not math.isfinite(value):
+            raise DataError(f"metric {name} is {value}")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if get_origin(hint) is dict:
+        return isinstance(value, dict) and all(type(v) in (int, float) for v in value.values())
+    if hint is float:
+        return type(value) in (int, float)
+    return type(value) is hint
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}")
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return value
+
+
+def _default(each: Any) -> Any:
+    return each.default_factory() if each.default_factory is not MISSING else each.default

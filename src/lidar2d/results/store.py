@@ -1,0 +1,64 @@
+"""Records in files: one a suite and method, a line a record, in an order that tells nothing of when they were made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from lidar2d.errors import DataError
+from lidar2d.results.record import Record, parse
+from lidar2d.writing import write_atomically
+
+
+class Store:
+    """The records below a folder, such as results/: ``SUITE/METHOD.jsonl``.
+
+    Args:
+        folder: of all suites.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, suite: str, method: str) -> Path:
+        """Return the file of a suite's method."""
+        return self.folder / suite / f"{method}.jsonl"
+
+    def read(self, suite: str) -> list[Record]:
+        """Return all records of a suite.
+
+        Raises:
+            DataError: naming the file and the line that is no record of its place, or stands there twice.
+        """
+        return [record for path in sorted((self.folder / suite).glob("*.jsonl")) for record in self._read(path)]
+
+    def add(self, records: Iterable[Record]) -> list[Path]:
+        """Put records in the place of those of the same cells, and return the files that were written.
+
+        Raises:
+            DataError: if a file holds what is no record; nothing is lost then.
+        """
+        by_path: dict[Path, list[Record]] = {}
+        for record in records:
+            by_path.setdefault(self.path(record.suite, record.method), []).append(record)
+        for path, fresh in by_path.items():
+            kept = {record.cell: record for record in self._read(path)} if path.exists() else {}
+            kept.update({record.cell: record for record in fresh})
+            text = "".join(f"{line}\n" for line in sorted(record.line() for record in kept.values()))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, lambda unfinished, text=text: unfinished.write_text(text, encoding="utf-8"))  # type: ignore[misc]
+        return list(by_path)
+
+    def _read(self, path: Path) -> Iterator[Record]:
+        seen: dict[tuple[str | int, ...], int] = {}
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            try:
+                record = parse(line)
+            except DataError as error:
+                raise DataError(f"{path}, line {number}: {error}") from None
+            if self.path(record.suite, record.method) != path:
+                raise DataError(f"{path}, line {number}: is of suite {record.suite} and method {record.method}")
+            if record.cell in seen:
+                raise DataError(f"{path}, line {number}: stands already in line {seen[record.cell]}")
+            seen[record.cell] = number
+            yield record

@@ -1,0 +1,128 @@
+"""Records: whole lines, validated when they are read, the same bytes whatever the order they came in."""
+
+import json
+import random
+from dataclasses import replace
+
+import pytest
+
+from lidar2d.errors import DataError
+from lidar2d.results.record import Record, parse
+from lidar2d.results.store import Store
+
+RECORD = Record(
+    suite="smoke",
+    method="ppkt",
+    data="synthetic",
+    condition="day",
+    severity=0,
+    protocol="seg3d-ridge/lidar2d@1",
+    labels=100,
+    seed=0,
+    metrics={"miou": 29.698212345, "iou/car": 61.0},
+    backbone="RangeView",
+    seconds=12.3456789,
+)
+# a line as the first version wrote it: it must stay readable
+OLD = (
+    '{"backbone": "RangeView", "condition": "day", "data": "synthetic", "labels": 100, "method": "ppkt", "metrics": '
+    '{"iou/car": 61.0, "miou": 29.6982}, "protocol": "seg3d-ridge/lidar2d@1", "schema": 1, "seconds": 12.3457, '
+    '"seed": 0, "severity": 0, "suite": "smoke"}'
+)
+
+
+def test_a_line_is_read_back():
+    assert RECORD.line() == OLD
+    assert parse(OLD) == replace(RECORD, metrics={"iou/car": 61.0, "miou": 29.6982}, seconds=12.3457)
+    assert parse(OLD).line() == OLD
+
+
+def changed(**values):
+    given = json.loads(OLD) | values
+    return json.dumps({key: value for key, value in given.items() if value is not None})
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "no JSON"),
+        ("[]", "no record, but list"),
+        (changed(schema=2), "schema 2; this version reads 1"),
+        (changed(mIoU=3), "unknown field 'mIoU'"),
+        (changed(seed=None), "missing field 'seed'"),
+        (changed(seed="0"), "seed is '0'"),
+        (changed(seed=True), "seed is True"),
+        (changed(method=""), "method is empty"),
+        (changed(protocol="ridge"), "not of the form task/name@version"),
+        (changed(severity=6), "severity is 6"),
+        (changed(labels=101), "labels is 101"),
+        (changed(metrics={}), "either metrics or an error"),
+        (changed(error="no space"), "either metrics or an error"),
+        (changed(metrics={"miou": "high"}), "metrics is"),
+        (changed(source="rumour"), "source is 'rumour'"),
+        (changed(source="paper"), "published numbers have a citation"),
+        (changed(citation="somebody"), "published numbers have a citation"),
+        (OLD.replace("29.6982", "NaN"), "metric miou is nan"),
+    ],
+)
+def test_lines_that_are_no_record_say_why(line, said):
+    with pytest.raises(DataError, match=said):
+        parse(line)
+
+
+def test_files_have_the_same_bytes_whatever_the_order(tmp_path):
+    records = [
+        replace(RECORD, method=method, condition=condition, seed=seed)
+        for method in ("ppkt", "slidr")
+        for condition in ("day", "night")
+        for seed in range(3)
+    ]
+    for number in range(4):
+        random.Random(number).shuffle(records)
+        store = Store(tmp_path / str(number))
+        for begin in range(0, 12, 5):
+            store.add(records[begin : begin + 5])
+    files = sorted(path.relative_to(tmp_path / "0") for path in (tmp_path / "0").rglob("*.jsonl"))
+    assert [str(path) for path in files] == ["smoke/ppkt.jsonl", "smoke/slidr.jsonl"]
+    for path in files:
+        assert len({(tmp_path / str(number) / path).read_bytes() for number in range(4)}) == 1
+    assert len(Store(tmp_path / "0").read("smoke")) == 12
+
+
+def test_a_cell_that_is_made_again_takes_its_place(tmp_path):
+    store = Store(tmp_path)
+    store.add([replace(RECORD, metrics={}, error="no space left")])
+    store.add([RECORD])
+    assert store.read("smoke") == [parse(OLD)]
+
+
+def test_what_stands_in_the_wrong_place_or_twice_is_told(tmp_path):
+    store = Store(tmp_path)
+    path = store.path("smoke", "ppkt")
+    path.parent.mkdir()
+    for text, said in (
+        (f"{OLD}\n{OLD}\n", "line 2: stands already in line 1"),
+        (changed(method="slidr"), "line 1: is of suite smoke and method slidr"),
+        ("nonsense", "line 1: no JSON"),
+    ):
+        path.write_text(text)
+        with pytest.raises(DataError, match=rf"ppkt\.jsonl, {said}"):
+            store.read("smoke")
+        with pytest.raises(DataError):
+            store.add([RECORD])
+        assert path.read_text() == text
+
+
+def test_nothing_is_half_written(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    store.add([RECORD])
+    before = store.path("smoke", "ppkt").read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="No space"):
+        store.add([replace(RECORD, seed=1)])
+    assert store.path("smoke", "ppkt").read_bytes() == before
+    assert len(list((tmp_path / "smoke").iterdir())) == 1
