@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "lidar2d"
 # from the ground up; what stands on one line are siblings
 LAYERS: list[set[str]] = [
     {"errors", "processes", "docstrings", "writing", "manual"},
-    {"paths"},
+    {"paths", "results"},
     {"recipe", "frame"},
     {"geometry", "runs", "listing"},
     {"complaints"},
