@@ -16,7 +16,7 @@ LAYERS: list[set[str]] = [
     {"errors", "processes", "docstrings", "writing", "manual"},
     {"paths", "results"},
     {"recipe", "frame"},
-    {"geometry", "runs", "listing"},
+    {"geometry", "runs", "listing", "optimisation"},
     {"complaints"},
     {"words", "arguments"},
     {"nets", "losses", "metrics", "data"},

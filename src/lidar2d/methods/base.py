@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
@@ -10,7 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
-from torch.optim import SGD, AdamW, Optimizer
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from lidar2d.data.order import Balance, Conditions
@@ -18,6 +17,7 @@ from lidar2d.errors import DataError, SettingError, UsageError, within
 from lidar2d.frame import Annotation, Batch, Pairs
 from lidar2d.geometry import ZBuffer, pairs
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
+from lidar2d.optimisation import Decay, Kind, build_optimizer, rate
 from lidar2d.processes import sum_over_processes
 
 _BLIND = 20  # steps without a pair after which something must be wrong
@@ -45,11 +45,11 @@ class Stage:
     epochs: int | None = None
     conditions: Conditions = "all"
     balance: Balance = "none"
-    optimizer: Literal["adamw", "sgd"] = "adamw"
+    optimizer: Kind = "adamw"
     lr: float = 1e-3
     weight_decay: float = 1e-4
     warmup: int = 0
-    decay: Literal["cosine", "cosine-by-epoch", "constant"] = "cosine"
+    decay: Decay = "cosine"
     clip: float = 0.0
 
     def __post_init__(self) -> None:
@@ -75,20 +75,11 @@ class Stage:
 
     def build_optimizer(self, parameters: list[nn.Parameter]) -> Optimizer:
         """Make the optimiser over the parameters that this stage trains."""
-        if self.optimizer == "sgd":  # momentum and dampening of SLidR's released code
-            return SGD(parameters, lr=self.lr, momentum=0.9, dampening=0.1, weight_decay=self.weight_decay)
-        return AdamW(parameters, lr=self.lr, weight_decay=self.weight_decay)
+        return build_optimizer(self.optimizer, parameters, self.lr, self.weight_decay)
 
     def rate(self, step: int, total: int, steps_per_epoch: int) -> float:
         """Return the factor on the learning rate at a step."""
-        if step < self.warmup:
-            return (step + 1) / self.warmup
-        if self.decay == "constant":
-            return 1.0
-        if self.decay == "cosine-by-epoch":
-            step = step // steps_per_epoch * steps_per_epoch
-        progress = (step - self.warmup) / max(1, total - self.warmup)
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, progress))))
+        return rate(step, total, steps_per_epoch, self.warmup, self.decay)
 
 
 @dataclass(frozen=True)

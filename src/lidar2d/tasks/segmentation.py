@@ -1,0 +1,133 @@
+"""Segmentation: the class of every point, or of every pixel, from frozen features."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, interpolate
+
+from lidar2d.data.card import Card
+from lidar2d.errors import UsageError, within
+from lidar2d.frame import Batch
+from lidar2d.losses.lovasz import lovasz_softmax
+from lidar2d.metrics.confusion import ConfusionMatrix
+from lidar2d.tasks.task import Task
+
+
+class Scores(ConfusionMatrix):
+    """The pooled confusion matrix as numbers in percent: the mean IoU, each class's, and the share that is right.
+
+    Args:
+        names: of the classes.
+    """
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        super().__init__(len(names))
+        self.names = names
+
+    def compute(self) -> dict[str, float]:  # type: ignore[override]
+        """Return the numbers by name; a class that neither truth nor answer holds has none."""
+        each = 100 * super().compute()
+        found = {"miou": float(each.nanmean())}
+        found["accuracy"] = float(100 * self.matrix.diagonal().sum() / self.matrix.sum().clamp_min(1))
+        found |= {f"iou/{name}": float(value) for name, value in zip(self.names, each, strict=True) if value == value}
+        return found
+
+
+class _Segmentation(Task):
+    def __init__(self, card: Card, lovasz: float = 0.0) -> None:
+        within(0, 100, lovasz=lovasz)
+        if len(card.classes) < 2:
+            raise UsageError(f"{card.name} has no classes to tell apart")
+        super().__init__(card)
+        self.lovasz = lovasz
+
+    def metric(self) -> Scores:
+        """Make the pooled confusion matrix."""
+        return Scores(self.card.classes)
+
+    def _wrong(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of rows (P, C) with labels (P,)."""
+        kept = labels >= 0
+        logits, labels = logits[kept], labels[kept]
+        if not len(labels):
+            return logits.sum()
+        loss = cross_entropy(logits, labels)
+        return loss if not self.lovasz else loss + self.lovasz * lovasz_softmax(logits.softmax(1), labels)
+
+
+class PointSegmentation(_Segmentation):
+    """The class of every point; the head is linear.
+
+    Args:
+        card: of the data set.
+        lovasz: weight of the Lovász-softmax loss beside cross-entropy: 1 in SLidR's protocol, 2 in SuperFlow's.
+    """
+
+    reads: ClassVar[Literal["points", "images"]] = "points"
+
+    def truth(self, batch: Batch) -> Tensor:
+        """Return the class (N,) of each point, -1 to ignore.
+
+        Raises:
+            UsageError: if the frames have no labels of points.
+        """
+        if batch.labels is None:
+            raise UsageError(f"{self.card.name} has no labels of points to segment by")
+        return batch.labels
+
+    def head(self, channels: int) -> nn.Module:
+        """Make a linear head."""
+        return nn.Linear(channels, len(self.card.classes))
+
+    def loss(self, output: Tensor, truth: Tensor) -> Tensor:
+        """Return cross-entropy, and the Lovász-softmax loss where it has a weight."""
+        return self._wrong(output, truth)
+
+    def answer(self, output: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the likeliest class of each point."""
+        return output.argmax(1), truth
+
+
+class PixelSegmentation(_Segmentation):
+    """The class of every labelled pixel; the head is linear in each cell, and its scores are enlarged to the labels.
+
+    Args:
+        card: of the data set.
+        lovasz: weight of the Lovász-softmax loss beside cross-entropy.
+        batch_norm: normalise features by the batch before the linear layer, as DINOv2's and DINOv3's protocols do.
+    """
+
+    reads: ClassVar[Literal["points", "images"]] = "images"
+
+    def __init__(self, card: Card, lovasz: float = 0.0, batch_norm: bool = True) -> None:
+        super().__init__(card, lovasz)
+        self.batch_norm = batch_norm
+
+    def truth(self, batch: Batch) -> Tensor:
+        """Return the class (V, H, W) of each pixel, -1 to ignore.
+
+        Raises:
+            UsageError: if the frames have no labels of pixels.
+        """
+        return batch.need("pixel_labels")
+
+    def head(self, channels: int) -> nn.Module:
+        """Make a linear head over cells."""
+        linear = nn.Conv2d(channels, len(self.card.classes), 1)
+        return nn.Sequential(nn.BatchNorm2d(channels), linear) if self.batch_norm else linear
+
+    def loss(self, output: Tensor, truth: Tensor) -> Tensor:
+        """Return cross-entropy over pixels, and the Lovász-softmax loss where it has a weight."""
+        scores = _enlarged(output, truth).permute(0, 2, 3, 1)
+        return self._wrong(scores.flatten(0, 2), truth.flatten())
+
+    def answer(self, output: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the likeliest class of each pixel."""
+        return _enlarged(output, truth).argmax(1), truth
+
+
+def _enlarged(maps: Tensor, truth: Tensor) -> Tensor:
+    """Return maps (V, C, h, w) at the resolution of the truth (V, H, W)."""
+    return interpolate(maps, truth.shape[-2:], mode="bilinear", align_corners=False)
