@@ -167,6 +167,27 @@ def test_perfect_detections_score_100_and_nothing_scores_0():
         assert curve.r40 == curve.r11 == 0
 
 
+def test_interpolated_precision_by_hand():
+    """Three cars, answers hit, miss, hit, miss, never: precision 1 to recall 1/3, 2/3 to recall 2/3."""
+    answers = found([0, 50, 20, 60], [0.9, 0.8, 0.7, 0.6])
+    made = curves([truth([0, 20, 40])], [answers], [0.7], sampled=False)[0, "3d"][0]
+    expected = [1.0 if k / 40 <= 1 / 3 else 2 / 3 if k / 40 <= 2 / 3 else 0.0 for k in range(41)]
+    assert made.precision.tolist() == pytest.approx(expected)
+    perfect = curves([truth([0, 20])], [found([0, 20], [0.5, 0.4])], [0.7], sampled=False)
+    assert perfect[0, "bev"][0].r40 == 100
+    assert curves([truth([0, 20])], [found([0, 20], [0.5, 0.4])], [0.7])[0, "bev"][0].r40 < 100
+
+
+def test_interpolated_and_sampled_agree_where_there_are_many():
+    rng = np.random.default_rng(3)
+    frames = [scene(rng) for _ in range(400)]
+    given = [t for t, _ in frames], [f for _, f in frames], (0.5, 0.5)
+    sampled, whole = curves(*given), curves(*given, sampled=False)
+    for key, levels in sampled.items():
+        for a, b in zip(levels, whole[key], strict=True):
+            assert a.r40 == pytest.approx(b.r40, abs=3.0)
+
+
 def test_neutral_boxes_are_neither_hits_nor_mistakes():
     counted = curves([truth([0])] * 41, [found([0], [0.5])] * 41, [0.7])
     beside_a_van = curves([truth([0, 20], [0, NEVER])] * 41, [found([0, 20], [0.5, 0.9])] * 41, [0.7])

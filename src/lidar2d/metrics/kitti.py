@@ -18,6 +18,7 @@ MAX_OCCLUSION = (0, 1, 2)
 MAX_TRUNCATION = (0.15, 0.30, 0.50)
 NEVER = len(LEVELS)  # the level of what is never counted, and never a mistake
 
+_MOST_THRESHOLDS = 400
 _PLACES = 41  # of the precision-recall curve: recall 0, 1/40, ..., 1
 
 Kind = str  # "3d" or "bev"
@@ -69,7 +70,7 @@ class Curve:
 
 
 def curves(
-    truth: Sequence[Truth], found: Sequence[Found], minimum: Sequence[float]
+    truth: Sequence[Truth], found: Sequence[Found], minimum: Sequence[float], sampled: bool = True
 ) -> dict[tuple[int, Kind], list[Curve]]:
     """Return the curves of each class at each level, seen from above and in space.
 
@@ -77,13 +78,15 @@ def curves(
         truth: of each frame.
         found: in the same frames.
         minimum: overlap that a hit of each class needs: 0.7 for cars, 0.5 for pedestrians and cyclists.
+        sampled: precision is that at one score a place, as the benchmark takes it; where fewer boxes than places count,
+            perfect answers then stay below 100. Else it is the best precision at no less recall.
     """
     result = {}
     measured = [overlaps(t.boxes.double(), f.boxes.double()) for t, f in zip(truth, found, strict=True)]
     for index, least in enumerate(minimum):
         for place, kind in enumerate(("bev", "3d")):
             laid = _lay(truth, found, [pair[place] for pair in measured], index, least)
-            result[index, kind] = [_curve(laid, number) for number in range(len(LEVELS))]
+            result[index, kind] = [_curve(laid, number, sampled) for number in range(len(LEVELS))]
     return result
 
 
@@ -124,7 +127,7 @@ def _lay(truth: Sequence[Truth], found: Sequence[Found], measured: Sequence[Tens
     return _Laid(levels, scores, heights, there, candidates, overlap)
 
 
-def _curve(laid: _Laid, number: int) -> Curve:
+def _curve(laid: _Laid, number: int, sampled: bool) -> Curve:
     """Make one curve: thresholds from the scores of the hits, then hits and mistakes above each threshold."""
     counts = (laid.levels >= 0) & (laid.levels <= number)
     total = int(counts.sum())
@@ -132,13 +135,19 @@ def _curve(laid: _Laid, number: int) -> Curve:
     small = laid.heights < MIN_HEIGHT[number]
     everything = np.full(1, -np.inf)
     hits, _ = _match(laid, counts, small, everything, by_score=True)
-    thresholds = _thresholds(hits, total)
+    thresholds = _thresholds(hits, total) if sampled else _all_thresholds(hits)
     if len(thresholds):
         right, taken = _match(laid, counts, small, thresholds, by_score=False)
         above = laid.there[:, None] & (laid.scores[:, None] >= thresholds[None, :, None])
         wrong = (above & ~small[:, None] & ~taken).sum((0, 2))
         tp = np.isfinite(right).sum((0, 2))
-        precision[: len(thresholds)] = tp / np.maximum(tp + wrong, 1)
+        reached = tp / np.maximum(tp + wrong, 1)
+        if sampled:
+            precision[: len(thresholds)] = reached
+        else:
+            recall = tp / total
+            for place in range(_PLACES):
+                precision[place] = reached[recall >= place / (_PLACES - 1) - 1e-9].max(initial=0.0)
     return Curve(np.maximum.accumulate(precision[::-1])[::-1])
 
 
@@ -191,3 +200,12 @@ def _thresholds(hits: NDArray[np.float64], total: int) -> NDArray[np.float64]:
             continue  # the next one comes nearer
         chosen.append(score)
     return np.array(chosen)
+
+
+def _all_thresholds(hits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the scores of the hits, the highest first; of very many, evenly spaced ones and the lowest."""
+    scores: NDArray[np.float64] = np.unique(hits[np.isfinite(hits)])[::-1]
+    if len(scores) <= _MOST_THRESHOLDS:
+        return scores
+    kept: NDArray[np.float64] = scores[np.linspace(0, len(scores) - 1, _MOST_THRESHOLDS).round().astype(int)]
+    return kept
