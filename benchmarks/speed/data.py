@@ -126,10 +126,10 @@ def worker_megabytes(root: Path, split: str, workers: int) -> list[float]:
         "nuscenes", str(root), split, batch_size=1, image_size=(900, 1600), workers=workers, augment=RECIPE
     )
     data.trainer = SimpleNamespace(world_size=1, global_rank=0, global_step=0)  # what the loader asks of Lightning
-    data.begin("all", "none", total_steps=20 * workers, seed=0)
+    data.begin("all", "none", total_steps=6 * workers, seed=0)
     before = set(multiprocessing.active_children())
     for step, _ in enumerate(data.train_dataloader()):
-        if step == 10 * workers:  # while they still work
+        if step == 3 * workers:  # while they still work
             started = set(multiprocessing.active_children()) - before
             return [private_megabytes(process.pid) for process in started if process.pid is not None]
     raise RuntimeError("the loader ended early")
