@@ -192,7 +192,8 @@ def test_bad_file_is_named_and_found(city: Path, kind: str, harm: Callable[[Path
 
 
 def test_a_folder_without_images_is_named(tmp_path: Path):
-    with pytest.raises(DataError, match=r"has no image leftImg8bit/val.*\n--data.root must name"):
+    said = r"has no image leftImg8bit/val.*\n--data.root must name .*`lidar2d list datasets cityscapes` says"
+    with pytest.raises(DataError, match=said):
         LabelledImages(load_card("cityscapes"), "val", tmp_path)
     with pytest.raises(UsageError, match="cityscapes needs its folder"):
         LabelledImages(load_card("cityscapes"), "val")

@@ -57,7 +57,7 @@ class LabelledImages(SingleImages):
             if not paths:
                 raise DataError(
                     f"{self.root} has no image {pattern}\n--data.root must name the folder of {card.title}; "
-                    "`lidar2d list datasets {card.name}` says how to get it"
+                    f"`lidar2d list datasets {card.name}` says how to get it"
                 )
             found += [(path, condition) for path in paths]
         self.paths = [path for path, _ in found]

@@ -53,8 +53,7 @@ class Sums:
         """
         if not isinstance(source, Expecting):
             raise UsageError(f"{source.card.name} names no files; leave --sums out")
-        files = range(len(source))
-        if not any(file.path in self._digests for index in files for file in source.expected(index)):
+        if not any(file.path in self._digests for index in range(len(source)) for file in source.expected(index)):
             raise UsageError(f"{self.path} has no file of this split; its paths must begin below {self.root}")
         bad: set[Path] = set()
         for index, (token, problems) in enumerate(found):

@@ -127,7 +127,8 @@ def _check_frames(method: Method, data: LidarData, judged: bool) -> None:
     data.source()
     for name, split in (("probe", data.probe), ("test", data.test)):
         try:
-            data.source(split or None)
+            if split:
+                data.source(split)
         except UsageError as error:
             raise UsageError(f"--data.{name} {split}: {error}") from None
     _check_sensors(method, data)

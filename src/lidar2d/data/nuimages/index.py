@@ -93,8 +93,8 @@ def _build(folder: Path) -> Made:
     Raises:
         BadFileError: naming the table that is missing, malformed, or points at a record that is not there.
     """
-    samples = by_token(folder, "sample", lambda r: (r["token"], text(r["key_camera_token"])))
-    key = {camera: row for row, (_, camera) in enumerate(samples.values())}
+    samples = by_token(folder, "sample", lambda r: text(r["key_camera_token"]))
+    key = {camera: row for row, camera in enumerate(samples.values())}
     names, images = Names(), np.zeros(len(samples), IMAGE_DTYPE)
     images["token"] = list(samples)
     mounts = by_token(folder, "calibrated_sensor", lambda r: r.get("camera_intrinsic"))

@@ -48,7 +48,7 @@ class NuImages(SingleImages):
         if not (self.root / self.version).is_dir():
             raise DataError(
                 f"{self.root} has no folder {self.version}, which split '{split}' is read from\n"
-                f"--data.root must name the folder that holds it and samples/"
+                "--data.root must name the folder that holds it and samples/"
             )
         self.index = open_index(self.root, self.version, cache)
         self.tokens = [token.decode() for token in self.index.images["token"]]

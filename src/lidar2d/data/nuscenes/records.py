@@ -44,7 +44,7 @@ def records(folder: Path, table: str) -> Iterator[Record]:
         return
     must_exist(path)
     decoder = json.JSONDecoder()
-    text, start = "", 0
+    ahead, start = "", 0
     quiet = path.stat().st_size < _SLOW
     try:
         label = f"reading {path.name}"
@@ -55,21 +55,21 @@ def records(folder: Path, table: str) -> Iterator[Record]:
         raise BadFileError(path, f"unreadable: {error.strerror}") from None
     with opened as file:
         while True:
-            while start < len(text) and text[start] in " \r\n\t,[":
+            while start < len(ahead) and ahead[start] in " \r\n\t,[":
                 start += 1
-            if start < len(text) and text[start] == "]":
+            if start < len(ahead) and ahead[start] == "]":
                 return
             try:
-                if start == len(text):
+                if start == len(ahead):
                     raise ValueError("more text is needed")
-                record, start = decoder.raw_decode(text, start)
+                record, start = decoder.raw_decode(ahead, start)
             except RecursionError:
                 raise BadFileError(path, "is no list of records") from None
             except ValueError:
-                more = file.read(_CHUNK) if len(text) - start < _LONGEST else ""
+                more = file.read(_CHUNK) if len(ahead) - start < _LONGEST else ""
                 if not more:
                     raise BadFileError(path, "ends in the middle, or is no JSON list of records") from None
-                text, start = text[start:] + more, 0
+                ahead, start = ahead[start:] + more, 0
                 continue
             if not isinstance(record, dict):
                 raise BadFileError(path, "is no list of records")
