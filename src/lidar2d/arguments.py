@@ -43,6 +43,27 @@ def fit_parser(method: type, data: type, trainer: type) -> ArgumentParser:
     return parser
 
 
+def protocol_parser(protocol: type) -> ArgumentParser:
+    """Make the parser of a protocol's file.
+
+    Args:
+        protocol: the abstract base of protocols; a file names the class.
+    """
+    parser = new_parser("lidar2d eval")
+    parser.add_argument("--protocol", type=protocol, required=True)
+    return parser
+
+
+def eval_parser(data: type) -> ArgumentParser:
+    """Make the parser of ``eval``: which frames, and where it computes."""
+    parser = new_parser("lidar2d eval")
+    parser.add_class_arguments(data, "data")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--labels", type=Literal[1, 5, 10, 25, 50, 100], default=100)
+    parser.add_argument("--device", type=str, default="auto")
+    return parser
+
+
 def check_parser() -> ArgumentParser:
     """Make the parser of ``check``."""
     parser = new_parser("lidar2d check")
@@ -91,6 +112,19 @@ def parse(parser: ArgumentParser, argv: Sequence[str]) -> Namespace:
         _check_groups(settings, "")
         return settings
     raise UsageError(explain(complaint, rest, lambda words: _attempt(parser, words)))
+
+
+def parse_content(parser: ArgumentParser, content: dict[str, Any]) -> Namespace:
+    """Parse what a YAML file holds.
+
+    Raises:
+        UsageError: in a line.
+    """
+    try:
+        settings: Namespace = parser.parse_object(content)
+        return settings
+    except ArgumentError as error:
+        raise UsageError(" ".join(str(error).split())[:400]) from None
 
 
 def _take_nulls(argv: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -55,6 +55,8 @@ def _dispatch(argv: list[str]) -> int:
         return 0
     commands: dict[str, Callable[[list[str]], int]] = {
         "fit": _fit,
+        "eval": _eval,
+        "bench": _bench,
         "prepare": _prepare,
         "view": _view,
         "check": _check,
@@ -172,6 +174,31 @@ def _run_folder(told: words.FitWords, content: dict[str, Any]) -> Path:
     run = runs.make(told.run, told.name or "", content["data"]["card"])
     runs.save_recipe(run, content)
     return run
+
+
+def _eval(argv: list[str]) -> int:
+    if not argv or "-h" in argv or "--help" in argv:
+        _say(manual.EVAL)
+        return 0
+
+    from lidar2d.bench import verbs
+
+    _say(verbs.evaluate(argv))
+    return 0
+
+
+def _bench(argv: list[str]) -> int:
+    if not argv or "-h" in argv or "--help" in argv:
+        _say(manual.BENCH)
+        return 0
+
+    from lidar2d.bench import verbs
+
+    try:
+        return 1 if verbs.bench(argv) else 0
+    except KeyboardInterrupt:
+        print("lidar2d: interrupted; the same command goes on where it was", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _prepare(argv: list[str]) -> int:

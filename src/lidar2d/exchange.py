@@ -15,12 +15,9 @@ import yaml
 from torch import nn
 
 from lidar2d import runs
-from lidar2d.arguments import build, fit_parser, forget_weights, parse
-from lidar2d.data.module import LidarData
 from lidar2d.errors import UsageError
-from lidar2d.fit import TrainerOptions
 from lidar2d.fit.folder import RunFolder
-from lidar2d.methods.base import Method
+from lidar2d.fit.saved import rebuilt
 from lidar2d.nets.checkpoints import File, Loaded, match, match_images, open_file
 from lidar2d.nets.encoder import PointEncoder
 from lidar2d.nets.exports import export, form
@@ -71,7 +68,7 @@ def describe(path: Path, names: bool = False) -> tuple[str, bool]:
 
 def _fitting_own(file: File) -> Iterator[tuple[str, Loaded]]:
     """Try the encoders of the run that the file lies in."""
-    method = _method(file.path.parent)
+    method, _ = rebuilt(file.path.parent)
     for part, encoder in (("points", method.points), ("images", method.images)):
         with suppress(UsageError):
             yield f"the run's method.{part}, {type(encoder).__name__}", encoder.match(file)[1]
@@ -108,7 +105,7 @@ def write(run: Path, to: str, out: Path) -> str:
         raise UsageError(f"--out {out} exists; name another file, or remove it first")
     if out.suffix == ".safetensors":
         raise UsageError(f"--out {out}: a PyTorch file is written; name it .pt or .pth")
-    method = _method(run)
+    method, _ = rebuilt(run)
     if not folder.checkpoint.is_file():
         raise UsageError(f"{run} has no {folder.checkpoint.name}: it has not finished; lidar2d fit --resume {run}")
     fill(method, read_weights(folder.checkpoint), str(folder.checkpoint))
@@ -133,12 +130,3 @@ def _save(content: dict[str, Any], out: Path) -> None:
     except (OSError, RuntimeError) as error:  # torch.save hides what the system said
         reason = getattr(error, "strerror", None) or "the disk may be full, or the folder closed"
         raise UsageError(f"cannot write {out}: {reason}") from None
-
-
-def _method(run: Path) -> Method:
-    """Build a run's method with random weights: those that it began from may be gone."""
-    parser = fit_parser(Method, LidarData, TrainerOptions)
-    settings = parse(parser, ["--config", str(runs.saved_recipe(run))])
-    forget_weights(settings)
-    method: Method = build(parser, settings).method
-    return method

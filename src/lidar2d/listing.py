@@ -11,7 +11,7 @@ from lidar2d import recipe
 from lidar2d.docstrings import plain
 from lidar2d.errors import UsageError, nearest
 
-KINDS = {"methods": "methods", "datasets": "datasets", "suites": "benchmarks"}  # word -> folder
+KINDS = ("methods", "datasets", "suites", "protocols")
 NETWORKS = "networks"
 _PACKAGE = Path(__file__).resolve().parent
 _BASES = {"PointEncoder": "points", "ImageEncoder": "images", "WeakLabels": "weak_labels"}
@@ -57,8 +57,7 @@ def table(kind: str) -> str:
         return _aligned({name: f"{network.setting}  {network.headline}" for name, network in found.items()})
     if kind not in KINDS:
         raise UsageError(f"nothing called '{kind}' to list; {nearest(kind, [*KINDS, NETWORKS])}")
-    folder = recipe.folder(KINDS[kind])
-    names = recipe.names(KINDS[kind])
+    folder, names = recipe.folder(kind), recipe.names(kind)
     if not names:
         return f"no {kind} yet: {folder} holds no YAML file"
     return _aligned({name: headline(folder / f"{name}.yaml") for name in names})

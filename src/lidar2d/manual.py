@@ -9,11 +9,13 @@ lidar2d: distillation between cameras and LiDAR
   lidar2d fit --method ppkt --data kitti --data.root DIR
   lidar2d fit --method collab --help                 every setting of a method, and its value
   lidar2d fit --resume runs/NAME                     go on with a run
+  lidar2d eval --checkpoint runs/NAME --protocol seg3d-lp/town@1    judge its features
+  lidar2d bench --suite smoke                        every method under every protocol, into records
   lidar2d view --data kitti --data.root DIR --index 3      draw a frame, its points and boxes
   lidar2d prepare --method slidr --data nuscenes --data.root DIR      make what a method wants beside the images
   lidar2d check --data nuscenes --data.root DIR      is every file there, and readable?
   lidar2d weights FILE                               whose weights are they, and which network do they fit?
-  lidar2d list methods|datasets|suites|networks
+  lidar2d list methods|datasets|suites|protocols|networks
 
 `lidar2d COMMAND --help` says more."""
 
@@ -34,6 +36,37 @@ lidar2d fit --method NAME [--data NAME] [--SETTING VALUE ...]
   --method.images NAME     its settings begin at its own defaults, not at the recipe's
 
 Every setting below is a key of the recipe and a flag."""
+
+EVAL = """\
+lidar2d eval --checkpoint RUN --protocol ID [--data NAME] [--data.SETTING VALUE ...]
+lidar2d eval --method NAME --protocol ID
+
+Judges the networks of a run, or those of a recipe before they are taught, and prints a table.
+
+  --checkpoint RUN|FILE    the run's folder, or a file of the whole method's weights in it
+  --protocol ID|FILE.yaml  how they are judged (`lidar2d list protocols`)
+  --data NAME|FILE.yaml    on which data set; the run's own by default
+  --data.probe NAME        the split that heads learn from; --data.val chooses among them, --data.test is judged
+  --labels PERCENT         of the frames that heads learn from: 1, 5, 10, 25, 50 or 100
+  --seed N                 of the heads (0)
+  --device cpu|cuda|auto   where to compute
+  --name NAME              of the row; the run's method by default
+  --results DIR            keep the numbers as records in DIR/eval/NAME.jsonl"""
+
+BENCH = """\
+lidar2d bench --suite NAME [--method NAME ...] [--only PROTOCOL ...]
+
+Trains what is not trained yet, judges what has no record yet, and writes RESULTS/SUITE/METHOD.jsonl. What fails is
+recorded with its error, and the rest goes on; exit status 1 then. A killed bench goes on where it was.
+
+  --suite NAME|FILE.yaml   which methods, on which frames, under which protocols (`lidar2d list suites`)
+  --method NAME ...        some rows of the suite alone
+  --only PROTOCOL ...      some protocols alone, or those that begin so: seg3d
+  --root NAME=DIR ...      the folder of a data set
+  --shard K/N              the K-th of N shares, whole runs each, for a job array
+  --retry                  try again what failed;  --again: judge everything again
+  --results DIR            of the records (results);  --runs DIR: of the runs (runs/bench/SUITE)
+  --device cpu|cuda|auto   where to judge; `fit` has its own --trainer settings, in the suite"""
 
 PREPARE = """\
 lidar2d prepare --method NAME [--data NAME] [--data.root DIR] [--SETTING VALUE ...]
@@ -83,7 +116,7 @@ With --to, writes a trained encoder of a run for another project.
   --out FILE    where to"""
 
 LIST = """\
-lidar2d list methods|datasets|suites|networks
+lidar2d list methods|datasets|suites|protocols|networks
 lidar2d list datasets NAME
 
 The second says how to get a data set, in which layout, under which licence, and what its splits are."""

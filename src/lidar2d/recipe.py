@@ -12,17 +12,21 @@ from lidar2d.errors import UsageError, nearest
 from lidar2d.paths import expanded
 
 _PACKAGE = Path(__file__).resolve().parent
+_FOLDERS = {"suites": "benchmarks", "protocols": "benchmarks/protocols"}  # where their names are not their folders'
 
 
 def folder(kind: str) -> Path:
-    """Return the folder ``methods``, ``datasets`` or ``benchmarks``: inside the wheel, or at the top of a checkout."""
-    shipped = _PACKAGE / "shipped" / kind
-    return shipped if shipped.is_dir() else _PACKAGE.parents[1] / kind
+    """Return the folder of ``methods``, ``datasets``, ``suites`` or ``protocols``: in the wheel, or in a checkout."""
+    place = _FOLDERS.get(kind, kind)
+    shipped = _PACKAGE / "shipped" / place
+    return shipped if shipped.is_dir() else _PACKAGE.parents[1] / place
 
 
 def names(kind: str) -> list[str]:
-    """List what ``folder(kind)`` holds, by name."""
-    return sorted(path.stem for path in folder(kind).glob("*.yaml"))
+    """List what ``folder(kind)`` holds, by name; a protocol's is ``task/name@version``."""
+    top = folder(kind)
+    found = top.glob("*/*.yaml" if kind == "protocols" else "*.yaml")
+    return sorted(path.relative_to(top).with_suffix("").as_posix() for path in found)
 
 
 def find(kind: str, name: str) -> Path:

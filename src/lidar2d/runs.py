@@ -44,6 +44,11 @@ def name(method: str, card: str) -> str:
     return f"{method}-{Path(card).stem}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
+def method_of(folder: Path) -> str:
+    """Return the method in a run folder's name, or the whole name if ``fit`` did not choose it."""
+    return re.sub(rf"-[^-]+-{_STAMP.pattern}$", "", folder.resolve().name)
+
+
 def make(folder: Path | None, method: str, card: str) -> Path:
     """Make the folder of a new run: the one asked for, or ``runs/METHOD-DATA-TIME``.
 

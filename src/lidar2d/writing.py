@@ -1,9 +1,11 @@
-"""Writes files whole or not at all."""
+"""Writes files whole or not at all, and one process at a time where that matters."""
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -22,3 +24,21 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         os.replace(unfinished, path)  # noqa: PTH105 Path.replace is the same call
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, wait: bool = True) -> Iterator[bool]:
+    """Hold a lock that other processes respect; it ends with the process, however that ends.
+
+    Args:
+        path: of the lock's own file, which stays; missing folders are made.
+        wait: for another process that holds it; otherwise False is given.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True

@@ -13,7 +13,7 @@ from lidar2d.errors import SettingError, UsageError
 from lidar2d.frame import Boxes, Frame, collate
 from lidar2d.nets.encoder import PointEncoder
 from lidar2d.tasks.detection import AveragePrecision, Detection
-from lidar2d.tasks.heads import Training, measure, train_heads
+from lidar2d.tasks.heads import Training, measure, show, train_heads
 from lidar2d.tasks.kept import Kept
 
 CARD = load_card("synthetic")
@@ -128,8 +128,9 @@ def test_features_that_tell_boxes_are_learnt_and_constant_ones_are_not():
         samples = Kept(task, encoder, source, range(len(source)), None)
         kept = [samples[k]() for k in range(len(samples))]
         frames = [partial(kept.__getitem__, k) for k in range(len(kept))]
-        heads = train_heads(task, encoder.channels, frames, Training(160, (0.01,), 3), 0, lambda: None)
-        found = measure(task, heads[0.01], frames)["ap3d/car"]
+        training = Training(160, (0.01,), 3)
+        heads = train_heads(task, encoder.channels, show(frames, 3, 0), training, 0, lambda: None)
+        found = measure(task, heads, frames)[0.01]["ap3d/car"]
         assert low <= found <= high
 
 

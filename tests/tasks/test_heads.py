@@ -11,7 +11,7 @@ from lidar2d.errors import DataError, SettingError, UsageError
 from lidar2d.frame import Frame
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
 from lidar2d.tasks.depth import Depth, DepthHead
-from lidar2d.tasks.heads import Training, measure, train_heads
+from lidar2d.tasks.heads import Training, measure, show, train_heads
 from lidar2d.tasks.kept import Kept, digest
 from lidar2d.tasks.segmentation import PixelSegmentation, PointSegmentation
 
@@ -96,7 +96,8 @@ TRAINING = Training(epochs=30, rates=(0.1,), batch_size=2, optimizer="adamw")
 
 def trained(task, encoder, training=TRAINING, **kwargs):
     samples = frames(task, encoder, **kwargs)
-    return train_heads(task, encoder.channels, samples, training, seed=0, advance=lambda: None), samples
+    shown = show(samples, training.batch_size, seed=0)
+    return train_heads(task, encoder.channels, shown, training, seed=0, advance=lambda: None), samples
 
 
 @pytest.mark.parametrize(
@@ -105,22 +106,22 @@ def trained(task, encoder, training=TRAINING, **kwargs):
 )
 def test_features_that_tell_the_class_score_high_and_constant_ones_at_chance(task, encoder):
     heads, samples = trained(task, encoder())
-    good = measure(task, heads[0.1], samples)
+    good = measure(task, heads, samples)[0.1]
     assert good["miou"] > 95
     assert good["accuracy"] > 95
     assert {f"iou/{name}" for name in CARD.classes} <= set(good)
     heads, samples = trained(task, encoder(0.0))
-    assert measure(task, heads[0.1], samples)["miou"] < 100 / CLASSES
+    assert measure(task, heads, samples)[0.1]["miou"] < 100 / CLASSES
 
 
 def test_features_that_tell_depth_score_high_and_constant_ones_do_not():
     task = Depth(CARD, high=40.0, gradient=0.5, bins=64)
     training, source = Training(epochs=60, rates=(0.1,), batch_size=2), Frames(count=20, flat=True)
     heads, samples = trained(task, OneHotCells(), training, source=source)
-    good = measure(task, heads[0.1], samples)
+    good = measure(task, heads, samples)[0.1]
     assert good["abs_rel"] < 0.1
     heads, samples = trained(task, OneHotCells(0.0), source=source)
-    assert measure(task, heads[0.1], samples)["abs_rel"] > 0.4
+    assert measure(task, heads, samples)[0.1]["abs_rel"] > 0.4
 
 
 def test_several_rates_train_as_each_alone():
@@ -141,7 +142,7 @@ def test_kept_features_train_as_computed_ones_and_are_computed_once(tmp_path):
         computed, others = trained(task, encoder)
         for one, other in zip(kept[0.1].parameters(), computed[0.1].parameters(), strict=True):
             assert torch.equal(one, other)
-        assert measure(task, kept[0.1], samples) == measure(task, computed[0.1], others)
+        assert measure(task, kept, samples)[0.1] == measure(task, computed, others)[0.1]
 
 
 def test_files_that_are_damaged_are_made_again_and_a_full_disk_is_told(tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ from lidar2d.data.joined import Also, join
 from lidar2d.data.labels import WithLabelFiles
 from lidar2d.data.order import Balance, Conditions, order
 from lidar2d.data.regions import Superpixels
-from lidar2d.data.shares import Percent, share
+from lidar2d.data.shares import Percent, digest, share
 from lidar2d.data.source import Preparable, Source, open_source
 from lidar2d.data.stream import Chunk, EachOnce, Stream
 from lidar2d.data.wrapped import Range, as_asked
@@ -136,6 +136,12 @@ class LidarData(LightningDataModule):
             own = self.source() if self.share == 100 else self._share()
             self._shown = join([own, *map(self._other, self.also)])
         return self._shown
+
+    def trained_on(self) -> dict[str, str | int]:
+        """Return facts about the frames that train, for records."""
+        tokens = self.shown().tokens
+        given = {"split": self.split, "share": self.share, "draw": self.draw}
+        return {**given, "frames": len(tokens), "sha256": digest(tokens)}
 
     def _open(self, card: Card, split: str, root: str | None) -> Source:
         return open_source(card, split, root, self.image_size, self.sweeps)

@@ -16,6 +16,8 @@ from lidar2d.nets.encoder import Encoder
 from lidar2d.nets.lora import plain_state
 from lidar2d.writing import write_atomically
 
+TRAINED_ON = "trained-on.json"  # facts about the frames
+
 
 @dataclass(frozen=True)
 class RunFolder:

@@ -12,7 +12,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from lidar2d.data.module import LidarData
-from lidar2d.data.shares import digest
 from lidar2d.fit.folder import RunFolder
 from lidar2d.fit.picture import draw_features
 from lidar2d.methods.base import Method
@@ -45,17 +44,10 @@ def report(
     begun = copy.deepcopy(method)
     fill(begun, read_weights(folder.start), str(folder.start))
     method.eval(), begun.eval()
-    seen = data.shown().tokens
     facts: dict[str, Any] = {
         "losses": losses,
         "data": data.card.name,
-        "trained_on": {
-            "split": data.split,
-            "share": data.share,
-            "draw": data.draw,
-            "frames": len(seen),
-            "sha256": digest(seen),
-        },
+        "trained_on": data.trained_on(),
         "student": method.student,
         "networks": {name: recipe["method"]["init_args"][name] for name in ("points", "images")},
     }

@@ -20,7 +20,7 @@ from lidar2d import runs
 from lidar2d.data.module import LidarData
 from lidar2d.errors import DataError, UsageError
 from lidar2d.fit.callbacks import Bar, KeepLast, Losses
-from lidar2d.fit.folder import RunFolder
+from lidar2d.fit.folder import TRAINED_ON, RunFolder
 from lidar2d.fit.options import TrainerOptions
 from lidar2d.fit.report import report
 from lidar2d.frame import collate
@@ -59,6 +59,7 @@ def fit(
     if folder.start.exists():  # of a resumed run, whose encoders were built at random
         fill(method, read_weights(folder.start), str(folder.start))
     elif runs.is_first_process():
+        folder.save_json(TRAINED_ON, data.trained_on())
         folder.save_weights(folder.start, method)
     losses = {}
     for name in method.stages():

@@ -71,6 +71,7 @@ class MinkUNet(PointEncoder):
         bn_momentum: of the batch norms outside the blocks and in their short cuts.
         weights: a file to begin from: of a run, or released by others (docs/weights.md); None begins at random.
         backend: the library that convolves; all give the same numbers.
+        height: metres above the sensor enter beside the intensity; the published networks have no such input.
 
     Raises:
         UsageError: if the backend's library is not installed or refuses this machine, or the weights do not fit.
@@ -89,6 +90,7 @@ class MinkUNet(PointEncoder):
         bn_momentum: float = 0.05,
         weights: str | None = None,
         backend: sparse.Name = "torch",
+        height: bool = False,
     ) -> None:
         super().__init__()
         within(1, channels=channels, stem=stem, planes=planes, layers=layers)
@@ -99,7 +101,7 @@ class MinkUNet(PointEncoder):
             raise SettingError("stem_width", stem_width, "it must be odd")
         self.channels = channels or planes[7]
         self.voxel_size, self.cylindrical = voxel_size, cylindrical
-        self.intensity_scale = intensity_scale
+        self.intensity_scale, self.height = intensity_scale, height
         self.backend = sparse.named(backend)
 
         def blocks(group: int, before: int) -> nn.Sequential:
@@ -111,7 +113,7 @@ class MinkUNet(PointEncoder):
             return PointNorm(size, bn_momentum)
 
         # pXsY: at stride X, by a stride of Y; the names of the released weights
-        self.conv0p1s1, self.bn0 = SubmanifoldConv(1, stem, stem_width), norm(stem)
+        self.conv0p1s1, self.bn0 = SubmanifoldConv(2 if height else 1, stem, stem_width), norm(stem)
         self.conv1p1s2, self.bn1, self.block1 = StridedConv(stem, stem), norm(stem), blocks(0, stem)
         self.conv2p2s2, self.bn2, self.block2 = StridedConv(planes[0], planes[0]), norm(planes[0]), blocks(1, planes[0])
         self.conv3p4s2, self.bn3, self.block3 = StridedConv(planes[1], planes[1]), norm(planes[1]), blocks(2, planes[1])
@@ -142,7 +144,10 @@ class MinkUNet(PointEncoder):
             batch.point_frame,
             (self.voxel_size, second, self.voxel_size),
         )
-        x = SparseTensor(voxels.of_first(intensity) * self.intensity_scale, voxels.grid, self.backend)
+        inputs = intensity * self.intensity_scale
+        if self.height:
+            inputs = torch.cat([inputs, xyz[:, 2:]], 1)
+        x = SparseTensor(voxels.of_first(inputs), voxels.grid, self.backend)
         return voxels.to_points(self._unet(x).features, rows)
 
     def _unet(self, x: SparseTensor) -> SparseTensor:

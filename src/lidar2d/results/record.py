@@ -38,8 +38,9 @@ class Record:
     backbone: str = ""
     backend: str = ""  # of sparse convolution
     uses_text_supervision: bool = False
-    pretrain_scenes: int = 0
+    pretrain_frames: int = 0
     selection_rule: str = "last"  # which checkpoint, and which of several heads
+    suite_version: int = 1
     frames: int = 0  # that were judged
     recipe: str = ""  # first 12 digits of SHA-256
     weights: str = ""
@@ -59,6 +60,11 @@ class Record:
             *(self.suite, self.method, self.data, self.condition, self.severity),
             *(self.protocol, self.labels, self.seed, self.source),
         )
+
+    @property
+    def evaluation(self) -> tuple[str | int, ...]:
+        """What records that were measured together share: they differ in the condition alone."""
+        return (self.suite, self.method, self.data, self.protocol, self.labels, self.seed, self.source)
 
     def line(self) -> str:
         """Return the record as a line of JSON, keys in order; fields that say nothing are left out."""

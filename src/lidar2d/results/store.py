@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lidar2d.errors import DataError
 from lidar2d.results.record import Record, parse
-from lidar2d.writing import write_atomically
+from lidar2d.writing import locked, write_atomically
 
 
 class Store:
@@ -35,6 +35,8 @@ class Store:
     def add(self, records: Iterable[Record]) -> list[Path]:
         """Put records in the place of those of the same cells, and return the files that were written.
 
+        What failed before and has been evaluated now is forgotten. Several processes may add at once.
+
         Raises:
             DataError: if a file holds what is no record; nothing is lost then.
         """
@@ -42,11 +44,14 @@ class Store:
         for record in records:
             by_path.setdefault(self.path(record.suite, record.method), []).append(record)
         for path, fresh in by_path.items():
-            kept = {record.cell: record for record in self._read(path)} if path.exists() else {}
-            kept.update({record.cell: record for record in fresh})
-            text = "".join(f"{line}\n" for line in sorted(record.line() for record in kept.values()))
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, lambda unfinished, text=text: unfinished.write_text(text, encoding="utf-8"))  # type: ignore[misc]
+            with locked(path.with_name(f".{path.name}.lock")):
+                again = {record.evaluation for record in fresh}
+                found = self._read(path) if path.exists() else ()
+                kept = [record for record in found if not (record.error and record.evaluation in again)]
+                by_cell = {record.cell: record for record in [*kept, *fresh]}
+                text = "".join(f"{line}\n" for line in sorted(record.line() for record in by_cell.values()))
+                write_atomically(path, lambda unfinished, text=text: unfinished.write_text(text, encoding="utf-8"))  # type: ignore[misc]
         return list(by_path)
 
     def _read(self, path: Path) -> Iterator[Record]:

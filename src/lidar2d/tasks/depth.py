@@ -73,6 +73,7 @@ class Depth(Task):
         crop: which pixels of an image are judged.
     """
 
+    headline: ClassVar[tuple[str, int]] = ("abs_rel", -1)
     reads: ClassVar[Literal["points", "images"]] = "images"
 
     def __init__(

@@ -17,7 +17,7 @@ from lidar2d.geometry import points_in_boxes
 from lidar2d.losses.centres import focal, gaussian_radius, heat
 from lidar2d.metrics.kitti import NEVER, Found, Truth, curves
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
-from lidar2d.tasks.task import Sample, Task
+from lidar2d.tasks.task import Task
 
 MOST = 128  # boxes of a frame
 _REGRESSED = 8  # offset of the centre along x and y in cells, z, log of three sides in metres, sine and cosine of yaw
@@ -60,6 +60,7 @@ class Detection(Task):
         found: the most boxes of a frame that a head names.
     """
 
+    headline: ClassVar[tuple[str, int]] = ("ap3d", 1)
     reads: ClassVar[Literal["points", "images"]] = "points"
 
     def __init__(
@@ -111,15 +112,9 @@ class Detection(Task):
         """Make a centre head."""
         return CentreHead(channels, len(self.overlap))
 
-    @torch.no_grad()
-    def sample(self, encoder: PointEncoder | ImageEncoder, batch: Batch) -> Sample:
-        """Compute the frozen features of a batch, and gather them from above.
-
-        Raises:
-            UsageError: if the frames do not tell the truth, or the features are not finite.
-        """
-        points = super().sample(encoder, batch)
-        return Sample(self.gather(points.features, batch), points.truth)
+    def features(self, encoder: PointEncoder | ImageEncoder, batch: Batch) -> Tensor:
+        """Return the points' features, gathered from above."""
+        return self.gather(super().features(encoder, batch), batch)
 
     def gather(self, features: Tensor, batch: Batch) -> Tensor:
         """Return the mean feature (B, C, H, W) of the points in each cell; rows go along x, columns along y."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from lidar2d.errors import UsageError, within
 from lidar2d.optimisation import Decay, Kind, build_optimizer, rate
 from lidar2d.tasks.task import Sample, Task, join
 
+_K = TypeVar("_K")
 Frames = Sequence[Callable[[], Sample]]  # each reads, or computes, the sample of one frame
 
 
@@ -51,18 +53,62 @@ class Training:
             raise UsageError("rates is empty; heads need at least one learning rate")
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What heads are shown in training.
+
+    Args:
+        steps: of one epoch.
+        epoch: yields the samples of an epoch, by its number.
+    """
+
+    steps: int
+    epoch: Callable[[int], Iterator[Sample]]
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """An encoder that trains with its head.
+
+    Args:
+        encoder: the network.
+        factor: of its learning rate, times that of the head.
+    """
+
+    encoder: nn.Module
+    factor: float
+
+
+def show(frames: Frames, batch_size: int, seed: int) -> Shown:
+    """Show each frame once an epoch, in an order of its own in each."""
+
+    def epoch(number: int) -> Iterator[Sample]:
+        order = np.random.default_rng([seed, number]).permutation(len(frames)).tolist()
+        for start in range(0, len(order), batch_size):
+            yield join([frames[row]() for row in order[start : start + batch_size]])
+
+    return Shown(-(-len(frames) // batch_size), epoch)
+
+
 def train_heads(
-    task: Task, channels: int, frames: Frames, training: Training, seed: int, advance: Callable[[], None]
+    task: Task,
+    channels: int,
+    shown: Shown,
+    training: Training,
+    seed: int,
+    advance: Callable[[], None],
+    tuned: Tuned | None = None,
 ) -> dict[float, nn.Module]:
     """Train a head for each learning rate; each is what it would be if it were trained alone.
 
     Args:
         task: says what heads are and how wrong they are.
         channels: of the features.
-        frames: the samples to learn from.
+        shown: the samples to learn from.
         training: how.
-        seed: of the heads' first weights, which all rates share, and of the order of the frames.
+        seed: of the heads' first weights, which all rates share.
         advance: is called after every step.
+        tuned: the encoder, if it trains as well; then there is one rate.
 
     Returns:
         The heads by learning rate, in evaluation mode.
@@ -70,50 +116,46 @@ def train_heads(
     Raises:
         UsageError: if a loss is not finite.
     """
-    heads = {}
+    heads, optimisers, schedules = {}, [], []
+    total = shown.steps * training.epochs
     for lr in training.rates:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            heads[lr] = task.head(channels)
-    per_epoch = -(-len(frames) // training.batch_size)
-    total = per_epoch * training.epochs
-    optimisers, schedules = [], []
-    for lr, head in heads.items():
-        optimisers.append(build_optimizer(training.optimizer, head.parameters(), lr, training.weight_decay))
+            head = heads[lr] = task.head(channels)
+        groups: list[dict[str, Any]] = [{"params": list(head.parameters())}]
+        if tuned is not None:
+            groups.append({"params": list(tuned.encoder.parameters()), "lr": lr * tuned.factor})
+        optimisers.append(build_optimizer(training.optimizer, groups, lr, training.weight_decay))
         schedules.append(
-            LambdaLR(optimisers[-1], lambda step: rate(step, total, per_epoch, training.warmup, training.decay))
+            LambdaLR(optimisers[-1], lambda step: rate(step, total, shown.steps, training.warmup, training.decay))
         )
-    for batch in _batches(frames, training, seed):
-        for (lr, head), optimiser, schedule in zip(heads.items(), optimisers, schedules, strict=True):
-            loss = task.loss(head(batch.features), batch.truth)
-            if not loss.isfinite():
-                raise UsageError(
-                    f"the loss of a head is {loss.item()} at the learning rate {lr:g}; leave that rate out"
-                )
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            if training.clip:
-                clip_grad_norm_(head.parameters(), training.clip)
-            optimiser.step()
-            schedule.step()
-        advance()
+    for epoch in range(training.epochs):
+        for batch in shown.epoch(epoch):
+            for (lr, head), optimiser, schedule in zip(heads.items(), optimisers, schedules, strict=True):
+                head.to(batch.features.device)
+                loss = task.loss(head(batch.features), batch.truth)
+                if not loss.isfinite():
+                    said = f"the loss of a head is {loss.item()} at the learning rate {lr:g}"
+                    raise UsageError(f"{said}; leave that rate out, or lower it")
+                optimiser.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                if training.clip:
+                    clip_grad_norm_(
+                        [value for group in optimiser.param_groups for value in group["params"]], training.clip
+                    )
+                optimiser.step()
+                schedule.step()
+            advance()
     return {lr: head.eval() for lr, head in heads.items()}
 
 
-def _batches(frames: Frames, training: Training, seed: int) -> Iterator[Sample]:
-    """Yield batches, each frame once an epoch, in an order of its own in each."""
-    for epoch in range(training.epochs):
-        order = np.random.default_rng([seed, epoch]).permutation(len(frames)).tolist()
-        for start in range(0, len(order), training.batch_size):
-            yield join([frames[row]() for row in order[start : start + training.batch_size]])
-
-
 @torch.no_grad()
-def measure(task: Task, head: Callable[[Tensor], Tensor], frames: Frames) -> dict[str, float]:
-    """Return how right a head is on frames, by name."""
-    metric = task.metric()
+def measure(task: Task, heads: Mapping[_K, Callable[[Tensor], Tensor]], frames: Frames) -> dict[_K, dict[str, float]]:
+    """Return how right each of several heads is on frames, by name; each frame is read once."""
+    metrics = {key: task.metric() for key in heads}
     for frame in frames:
         sample = frame()
-        metric.update(*task.answer(head(sample.features), sample.truth))
-    found: dict[str, float] = metric.compute()
-    return found
+        for key, head in heads.items():
+            output, truth = task.answer(head(sample.features), sample.truth)
+            metrics[key].update(output.cpu(), truth.cpu())
+    return {key: metric.compute() for key, metric in metrics.items()}

@@ -31,6 +31,7 @@ class Kept(Sequence[Callable[[], Sample]]):
         source: the frames.
         rows: of the source, that are meant.
         folder: of the files; None computes every sample each time.
+        advance: is called whenever a sample was computed.
     """
 
     def __init__(
@@ -40,8 +41,10 @@ class Kept(Sequence[Callable[[], Sample]]):
         source: Source,
         rows: Sequence[int],
         folder: Path | None,
+        advance: Callable[[], None] = lambda: None,
     ) -> None:
         self.task, self.encoder, self.source, self.rows, self.folder = task, encoder, source, rows, folder
+        self.advance = advance
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -69,11 +72,12 @@ class Kept(Sequence[Callable[[], Sample]]):
         path = self.folder / f"{row:06d}.pt"
         try:
             kept = torch.load(path, mmap=True, weights_only=True)
-            return Sample(kept["features"].float(), kept["truth"])
+            device = device_of(self.encoder)
+            return Sample(kept["features"].to(device), kept["truth"].to(device))
         except Exception:  # missing, cut short or overwritten, of which PyTorch complains in many ways: made again
             found = self._compute(row)
         try:
-            write_atomically(path, partial(torch.save, {"features": found.features, "truth": found.truth}))
+            write_atomically(path, partial(torch.save, {"features": found.features.cpu(), "truth": found.truth.cpu()}))
         except (OSError, RuntimeError) as error:
             raise DataError(
                 f"cannot keep features in {self.folder}: {getattr(error, 'strerror', None) or 'the disk may be full'}\n"
@@ -82,7 +86,15 @@ class Kept(Sequence[Callable[[], Sample]]):
         return found
 
     def _compute(self, row: int) -> Sample:
-        return self.task.sample(self.encoder, collate([self.source[row]]))
+        batch = collate([self.source[row]]).to(device_of(self.encoder))
+        found = self.task.sample(self.encoder, batch)
+        self.advance()
+        return found
+
+
+def device_of(module: Module) -> torch.device:
+    """Return where a network computes."""
+    return next((value.device for value in module.parameters()), torch.device("cpu"))
 
 
 def digest(module: Module) -> str:

@@ -36,6 +36,8 @@ class Scores(ConfusionMatrix):
 
 
 class _Segmentation(Task):
+    headline: ClassVar[tuple[str, int]] = ("miou", 1)
+
     def __init__(self, card: Card, lovasz: float = 0.0) -> None:
         within(0, 100, lovasz=lovasz)
         if len(card.classes) < 2:

@@ -38,6 +38,7 @@ class Task(ABC):
     """
 
     reads: ClassVar[Literal["points", "images"]]
+    headline: ClassVar[tuple[str, int]]  # the number that heads are chosen by; 1 where more is better, -1 where less is
 
     def __init__(self, card: Card) -> None:
         self.card = card
@@ -66,6 +67,11 @@ class Task(ABC):
     def answer(self, output: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
         """Return a head's answers and the truth, as the metric takes them."""
 
+    def features(self, encoder: PointEncoder | ImageEncoder, batch: Batch) -> Tensor:
+        """Return what heads read of a batch."""
+        found = encoder(batch) if isinstance(encoder, PointEncoder) else encoder(batch.images)
+        return found.float()
+
     @torch.no_grad()
     def sample(self, encoder: PointEncoder | ImageEncoder, batch: Batch) -> Sample:
         """Compute the frozen features of a batch.
@@ -73,9 +79,7 @@ class Task(ABC):
         Raises:
             UsageError: if the frames do not tell the truth, or the features are not finite.
         """
-        truth = self.truth(batch)
-        features = encoder(batch) if isinstance(encoder, PointEncoder) else encoder(batch.images)
-        features = features.float()
+        truth, features = self.truth(batch), self.features(encoder, batch)
         if not features.isfinite().all():
             raise UsageError(f"features of {', '.join(batch.tokens)} are not finite; the network's weights are broken")
         return Sample(features, truth)

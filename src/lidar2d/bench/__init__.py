@@ -1,0 +1,1 @@
+"""The evaluation harness: encoders judged under named protocols, cell by cell, into records."""

@@ -1,0 +1,115 @@
+"""What ``lidar2d eval`` does once its words are right."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lidar2d.arguments import build, eval_parser, parse
+from lidar2d.bench.evaluate import Place, evaluate, load_protocol
+from lidar2d.bench.protocol import Progress as Bars
+from lidar2d.bench.protocol import Session
+from lidar2d.bench.suite import Cell
+from lidar2d.data.module import LidarData
+from lidar2d.errors import UsageError
+from lidar2d.fit.saved import Saved
+from lidar2d.paths import cache_folder
+from lidar2d.results.record import Record
+from lidar2d.results.store import Store
+from lidar2d.tasks.kept import digest
+
+
+def judge_one(
+    saved: Saved,
+    name: str,
+    protocol: str,
+    card: str | None,
+    flags: Sequence[str],
+    results: Path | None,
+    images: Path | None,
+) -> str:
+    """Judge a method under one protocol; return a table, and where records were written.
+
+    Raises:
+        UsageError: for what the user can mend.
+    """
+    given = saved.content["data"]
+    root = [] if card is not None or given.get("root") is None else ["--data.root", str(given["root"])]
+    parser = eval_parser(LidarData)
+    own = [] if card is not None else ["--data.card", str(given["card"])]
+    settings = parse(parser, [*own, *root, *flags])
+    data: LidarData = build(parser, settings).data
+    cell = Cell(name, settings.seed, data.card.name, protocol, settings.labels)
+    device = device_named(settings.device)
+    console = Console(stderr=True)
+    with bars(console) as progress, kept(saved, cell) as folder:
+        session = Session(settings.seed, progress, folder, data.workers)
+        records = evaluate(saved, cell, load_protocol(protocol), data, session, Place("eval"), device)
+    text = table(records)
+    if results is None:
+        return text
+    written = Store(results).add(records)
+    return f"{text}\nrecords  {', '.join(map(str, written))}"
+
+
+def device_named(name: str) -> torch.device:
+    """Return the device that computes.
+
+    Raises:
+        UsageError: if there is no such one.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError):
+        raise UsageError(f"--device {name}: there is none here; give cpu, cuda, cuda:1, ... or auto") from None
+    return device
+
+
+@contextmanager
+def bars(console: Console) -> Iterator[Bars]:
+    """Show bars with rate and remaining time."""
+    columns = (TextColumn("{task.description:>9}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as shown:
+
+        def progress(name: str, total: int) -> Callable[[], None]:
+            task = shown.add_task(name, total=total)
+            return lambda: shown.advance(task)
+
+        yield progress
+
+
+@contextmanager
+def kept(saved: Saved, cell: Cell) -> Iterator[Path]:
+    """Give a folder for features; it is removed once they are not needed any more, and stays after an interruption."""
+    of = f"{digest(saved.method)}-{cell.data}-{cell.protocol.replace('/', '-')}-{cell.labels}"
+    folder = cache_folder() / "features" / of
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def table(records: Sequence[Record]) -> str:
+    """Lay out the numbers, a line each, a column a condition."""
+    conditions = [record.condition for record in records]
+    names = list(dict.fromkeys(name for record in records for name in record.metrics))
+    first = records[0]
+    rows = [["", *conditions], ["frames", *(str(record.frames) for record in records)]]
+    rows += [
+        [name, *(f"{record.metrics[name]:.2f}" if name in record.metrics else "–" for record in records)]
+        for name in names
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(conditions) + 1)]
+    lines = [
+        "  ".join(text.rjust(width) if column else text.ljust(width) for column, (text, width) in enumerate(row))
+        for row in (list(zip(row, widths, strict=True)) for row in rows)
+    ]
+    title = f"{first.method}: {first.protocol} on {first.data}, {first.backbone}, head: {first.selection_rule}"
+    return "\n".join([title, *lines])

@@ -1,0 +1,207 @@
+"""One encoder, one protocol, one data set: the records of every condition."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import resource
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from lidar2d import __version__, recipe
+from lidar2d.arguments import build, parse_content, protocol_parser
+from lidar2d.bench.protocol import ALL, Protocol, Session, Splits, Verdict
+from lidar2d.bench.suite import Cell
+from lidar2d.data.module import LidarData
+from lidar2d.data.shares import Percent, share
+from lidar2d.errors import UsageError
+from lidar2d.fit.saved import Saved
+from lidar2d.nets.encoder import ImageEncoder, PointEncoder
+from lidar2d.results.record import Record
+from lidar2d.tasks.kept import digest
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which table records stand in.
+
+    Args:
+        suite: name.
+        version: of the suite.
+        source: smoke results never share a column with measured ones.
+    """
+
+    suite: str
+    version: int = 1
+    source: Literal["measured", "smoke"] = "measured"
+
+
+def load_protocol(name: str) -> Protocol:
+    """Build a protocol by its id or by the path of a YAML file.
+
+    Raises:
+        UsageError: if there is none, or a value in it is wrong.
+    """
+    path = recipe.find("protocols", name)
+    parser = protocol_parser(Protocol)
+    try:
+        built: Protocol = build(parser, parse_content(parser, {"protocol": recipe.read(path)})).protocol
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+    return built
+
+
+def evaluate(
+    saved: Saved,
+    cell: Cell,
+    protocol: Protocol,
+    data: LidarData,
+    session: Session,
+    place: Place,
+    device: torch.device,
+) -> list[Record]:
+    """Judge one encoder of a method.
+
+    Args:
+        saved: the method.
+        cell: names the evaluation; its share of the labels is taken of the frames that heads learn from.
+        protocol: how it is judged.
+        data: of which its splits ``probe``, ``val`` and ``test`` are read.
+        session: seed, progress, where features are kept.
+        place: of the records.
+        device: that computes.
+
+    Returns:
+        A record for each condition of the test frames, and one for all of them.
+
+    Raises:
+        UsageError: if the frames or the weights do not allow it.
+    """
+    began = time.monotonic()
+    reads = protocol.reads(data.card)
+    encoder: PointEncoder | ImageEncoder = saved.method.points if reads == "points" else saved.method.images
+    encoder.to(device)
+    splits = splits_of(data, cell.labels)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    verdicts = protocol.judge(encoder, splits, session)
+    facts = {
+        **_facts(saved, encoder),
+        "data_list": _data_list(splits),
+        "devices": _devices(device),
+        "seconds": time.monotonic() - began,
+        "peak_gib": _peak(device),
+        "suite_version": place.version,
+        "source": place.source,
+    }
+    return [_record(cell, place, verdict, facts) for verdict in verdicts]
+
+
+def failed(cell: Cell, place: Place, error: str) -> Record:
+    """Return the record of an evaluation that could not be made."""
+    facts: dict[str, Any] = {
+        "suite_version": place.version,
+        "source": place.source,
+        "commit": commit(),
+        "version": __version__,
+    }
+    return Record(
+        place.suite, cell.method, cell.data, ALL, 0, cell.protocol, cell.labels, cell.seed, error=error, **facts
+    )
+
+
+def splits_of(data: LidarData, labels: int) -> Splits:
+    """Open the splits that heads learn from, are chosen on and judged on.
+
+    Raises:
+        UsageError: if there is nothing to judge on, or no rule for such a share of the labels.
+    """
+    if not data.test:
+        raise UsageError(f"{data.card.name} names no test split; give --data.test NAME")
+    learn = data.source(data.probe) if data.probe else None
+    if learn is not None and labels != 100:
+        learn = share(learn, _percent(labels))
+    return Splits(learn, data.source(data.val) if data.val else None, data.source(data.test))
+
+
+def _percent(labels: int) -> Percent:
+    assert labels in (1, 5, 10, 25, 50)  # the command line and the suite have seen to it
+    return labels  # type: ignore[return-value]
+
+
+def _record(cell: Cell, place: Place, verdict: Verdict, facts: dict[str, Any]) -> Record:
+    known = {name: float(value) for name, value in verdict.metrics.items() if math.isfinite(value)}
+    return Record(
+        place.suite,
+        cell.method,
+        cell.data,
+        verdict.condition,
+        0,
+        cell.protocol,
+        cell.labels,
+        cell.seed,
+        metrics=known,
+        error="" if known else "no frame under this condition tells the truth that is asked for",
+        selection_rule=verdict.chosen,
+        frames=verdict.frames,
+        **facts,
+    )
+
+
+def _facts(saved: Saved, encoder: PointEncoder | ImageEncoder) -> dict[str, Any]:
+    parts = saved.content["method"]["init_args"]
+    points = parts["points"].get("init_args") or {}
+    weak = saved.content["data"].get("weak_labels") or {}
+    return {
+        "teacher": _network(parts["images"]),
+        "backbone": _network(parts["points" if encoder is saved.method.points else "images"]),
+        "backend": str(points.get("backend", "")) if encoder is saved.method.points else "",
+        "uses_text_supervision": "clip" in str((weak.get("init_args") or weak).get("model", "")).lower(),
+        "pretrain_frames": int(saved.trained_on.get("frames", 0)),
+        "recipe": saved.recipe_digest,
+        "weights": digest(encoder),
+        "commit": commit(),
+        "version": __version__,
+    }
+
+
+def _network(content: dict[str, Any]) -> str:
+    """Name a network by its class, and by its model and first weights where it has them."""
+    given = content.get("init_args") or {}
+    words = [content["class_path"].rpartition(".")[2], given.get("name"), given.get("weights")]
+    return " ".join(str(word) for word in words if word)
+
+
+def _data_list(splits: Splits) -> str:
+    lists = [source.tokens for source in (splits.learn, splits.test) if source is not None]
+    return hashlib.sha256("\n\n".join("\n".join(tokens) for tokens in lists).encode()).hexdigest()[:12]
+
+
+def _devices(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"1 x {torch.cuda.get_device_name(device)}"
+    return f"{device.type}, {torch.get_num_threads()} threads"
+
+
+def _peak(device: torch.device) -> float:
+    """Return the most memory in GiB that the device, or this process so far, has held."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def commit() -> str:
+    """Return the commit of the checkout that lidar2d runs from, with a + where it was changed since; "" in a wheel."""
+    top = Path(__file__).resolve().parents[3]
+    if not (top / ".git").exists():
+        return ""
+    try:
+        words = ["git", "-C", str(top), "describe", "--always", "--dirty=+", "--abbrev=10", "--exclude=*"]
+        return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""

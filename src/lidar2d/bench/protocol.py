@@ -1,0 +1,115 @@
+"""What a protocol is: a way to judge frozen or tuned features, under a name with a version."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor
+
+from lidar2d.data.card import Card
+from lidar2d.data.source import Source
+from lidar2d.errors import UsageError
+from lidar2d.frame import Frame
+from lidar2d.nets.encoder import ImageEncoder, PointEncoder
+
+ALL = "all"  # the condition of records over the frames of every condition
+
+Progress = Callable[[str, int], Callable[[], None]]  # opens a bar of so many steps; the result advances it
+Look = Callable[[Frame, Tensor, Tensor], None]  # is shown a judged frame, the answer and the truth
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The frames of one data set that a protocol needs.
+
+    Args:
+        learn: what heads are trained on.
+        choose: what the best of several is chosen on; None where the data set has none.
+        test: what is judged.
+    """
+
+    learn: Source | None
+    choose: Source | None
+    test: Source
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What features were worth under one condition."""
+
+    condition: str
+    metrics: dict[str, float]
+    frames: int
+    chosen: str  # which checkpoint of which head
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a protocol is given beside the encoder and the frames.
+
+    Args:
+        seed: of heads' first weights and of the order of the frames.
+        progress: shows how far it is.
+        keep: a folder for features, unless they are not to be kept; what is there already is not computed again.
+        workers: processes that read frames.
+        look: is shown every judged frame, unless nobody looks.
+    """
+
+    seed: int
+    progress: Progress
+    keep: Path | None = None
+    workers: int = 0
+    look: Look | None = None
+
+
+class Protocol(ABC):
+    """A way to judge features; YAML files in ``benchmarks/protocols`` give it a name and its values."""
+
+    @abstractmethod
+    def reads(self, card: Card) -> Literal["points", "images"]:
+        """Return which of two encoders is judged on a data set."""
+
+    @abstractmethod
+    def judge(self, encoder: PointEncoder | ImageEncoder, splits: Splits, session: Session) -> list[Verdict]:
+        """Judge an encoder under each condition of the test frames, and under all of them together.
+
+        Raises:
+            UsageError: if a split is missing or its frames do not tell the truth.
+        """
+
+
+def by_condition(source: Source) -> dict[str, list[int]]:
+    """Return the rows of the frames under each condition, and of all where there are several."""
+    found: dict[str, list[int]] = {}
+    for row, condition in enumerate(source.conditions):
+        found.setdefault(condition, []).append(row)
+    return found if len(found) == 1 else {**found, ALL: list(range(len(source)))}
+
+
+def needed(source: Source | None, what: str, flag: str) -> Source:
+    """Return a split.
+
+    Raises:
+        UsageError: if there is none.
+    """
+    if source is None or not len(source):
+        raise UsageError(f"there are no frames {what}; name a split of the data set: {flag} NAME")
+    return source
+
+
+def rows_of(source: Source, conditions: Literal["clear", "all"]) -> Sequence[int]:
+    """Return the rows of the frames in clear conditions, or of all.
+
+    Raises:
+        UsageError: if no frame is clear.
+    """
+    if conditions == "all":
+        return range(len(source))
+    rows = [row for row, condition in enumerate(source.conditions) if condition in source.card.clear]
+    if not rows:
+        raise UsageError(f"{source.card.name}: no frame to learn from has a clear condition")
+    return rows

@@ -1,0 +1,176 @@
+"""``lidar2d bench``: only the cells of a suite that are missing, each into a record, whatever becomes of the others."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from lidar2d import recipe, runs
+from lidar2d.arguments import build, eval_parser, flags, parse
+from lidar2d.bench.command import bars, kept
+from lidar2d.bench.evaluate import Place, evaluate, failed, load_protocol
+from lidar2d.bench.protocol import Session
+from lidar2d.bench.suite import Cell, Suite
+from lidar2d.data.module import LidarData
+from lidar2d.errors import UsageError
+from lidar2d.fit.folder import RunFolder
+from lidar2d.fit.saved import Saved, resolve, restore
+from lidar2d.results.record import Record
+from lidar2d.results.store import Store
+from lidar2d.writing import locked
+
+_ELSEWHERE = ("root", "workers")  # settings of data that change where a run runs, not what it computes
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where a suite runs.
+
+    Args:
+        suite: the cells.
+        store: of the records.
+        runs: the folder of the runs, one for each method and seed.
+        roots: folder of each data set, by its card.
+        device: that judges.
+        console: where it is said how far it is.
+    """
+
+    suite: Suite
+    store: Store
+    runs: Path
+    roots: Mapping[str, str]
+    device: torch.device
+    console: Console
+
+    def run(self, cells: Sequence[Cell]) -> int:
+        """Evaluate cells and return how many failed.
+
+        Raises:
+            UsageError: if records cannot be kept.
+        """
+        jobs: dict[tuple[str, int], list[Cell]] = {}
+        for cell in cells:
+            jobs.setdefault((cell.method, cell.seed), []).append(cell)
+        at, failures = 0, 0
+        for (method, seed), own in jobs.items():
+            run = self.runs / f"{method}-{seed}"
+            with locked(run.with_name(f".{run.name}.lock"), wait=False) as free:
+                if not free:
+                    self._say(f"{run} is another process's; its {len(own)} cells are left to that")
+                    continue
+                saved = self._fitted(method, seed, run)
+                for cell in own:
+                    at += 1
+                    self._say(f"[{at}/{len(cells)}] {cell}")
+                    records = saved if isinstance(saved, str) else self._evaluated(saved, cell)
+                    if isinstance(records, str):
+                        failures += 1
+                        self._say(f"failed: {records}")
+                        records = [failed(cell, self._place, records)]
+                    self.store.add(records)
+        return failures
+
+    @property
+    def _place(self) -> Place:
+        return Place(self.suite.name, self.suite.version, self.suite.source)
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    def _fitted(self, method: str, seed: int, run: Path) -> Saved | str:
+        """Train a method, or go on with it, unless it is trained; return it, or why it cannot be."""
+        try:
+            words = self._words(method, seed)
+            wanted = resolve(words)
+            if (run / runs.RECIPE).is_file():
+                _check_same(run, wanted)
+            if not RunFolder(run).checkpoint.is_file():
+                self._fit(run, words)
+            return restore(run)
+        except UsageError as error:
+            return str(error)
+
+    def _words(self, method: str, seed: int) -> list[str]:
+        entry = self.suite.methods[method]
+        settings = {**self.suite.pretrain, **entry.settings}
+        found = ["--config", str(recipe.find("methods", entry.recipe)), f"--seed={seed}"]
+        found += [f"--{name}={_word(value)}" for name, value in settings.items()]
+        card = settings.get("data.card", "synthetic")
+        return [*found, f"--data.root={self.roots[card]}"] if card in self.roots else found
+
+    def _fit(self, run: Path, settings: Sequence[str]) -> None:
+        """Train in a process of its own: it may start others, and what it breaks or leaks is its own.
+
+        Raises:
+            UsageError: if it fails.
+        """
+        begun = (run / runs.RECIPE).is_file()
+        words = ["--resume", str(run)] if begun else ["--method", settings[1], "--run", str(run), *settings[2:]]
+        self._say(f"fit  {run}")
+        command = [sys.executable, "-m", "lidar2d.cli", "fit", *words]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        try:
+            _, told = process.communicate()
+        except KeyboardInterrupt:
+            process.terminate()
+            process.wait()
+            raise
+        if process.returncode:
+            lines = [line for line in told.splitlines() if line.strip()]
+            found = [line for line in lines if line.startswith("lidar2d: ")] or lines[-1:]
+            raise UsageError(f"fit: {' '.join(found).removeprefix('lidar2d: ') or f'status {process.returncode}'}")
+
+    def _evaluated(self, saved: Saved, cell: Cell) -> list[Record] | str:
+        """Evaluate a cell; return its records, or why there are none."""
+        try:
+            judged = self.suite.judged(cell)
+            words = [f"--data.card={cell.data}"]
+            words += [f"--data.{name}={_word(value)}" for name, value in judged.settings.items()]
+            if cell.data in self.roots:
+                words.append(f"--data.root={self.roots[cell.data]}")
+            parser = eval_parser(LidarData)
+            data: LidarData = build(parser, parse(parser, words)).data
+            with bars(self.console) as progress, kept(saved, cell) as folder:
+                session = Session(cell.seed, progress, folder, data.workers)
+                protocol = load_protocol(cell.protocol)
+                records = evaluate(saved, cell, protocol, data, session, self._place, self.device)
+        except (UsageError, RuntimeError, MemoryError) as error:  # of a device that is too small, for example
+            return " ".join(str(error).split())[:400] or type(error).__name__
+        self._say(_headline(records))
+        return records
+
+
+def _headline(records: Sequence[Record]) -> str:
+    last = records[-1]
+    shown = [f"{name} {value:.2f}" for name, value in list(last.metrics.items())[:2]]
+    return f"  {last.condition}: {', '.join(shown)}  ({last.seconds:.0f} s)"
+
+
+def _check_same(run: Path, wanted: Mapping[str, Any]) -> None:
+    """Refuse a run that was made with other settings.
+
+    Raises:
+        UsageError: naming the first that differs.
+    """
+    found, asked = flags(recipe.read(run / runs.RECIPE)), flags(dict(wanted))
+    for name in sorted(set(found) | set(asked)):
+        if name.startswith("trainer.") or name in [f"data.{each}" for each in _ELSEWHERE]:
+            continue
+        if found.get(name) != asked.get(name):
+            raise UsageError(
+                f"{run} was made with {name} {found.get(name)}, the suite asks for {asked.get(name)}; "
+                "remove it, or choose another folder: --runs DIR"
+            )
+
+
+def _word(value: object) -> str:
+    """Return a value as a word of the command line."""
+    return value if isinstance(value, str) else json.dumps(value)

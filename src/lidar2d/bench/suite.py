@@ -1,0 +1,206 @@
+"""What a suite is: the methods, the frames they are judged on, and the protocols. Imports no torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from lidar2d import recipe
+from lidar2d.errors import UsageError, nearest
+from lidar2d.results.record import Record
+
+Flags = dict[str, Any]  # settings by their names in full, such as trainer.devices
+_PERCENT = (1, 5, 10, 25, 50, 100)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the tables: a recipe, and what this suite changes in it.
+
+    Args:
+        name: of the row.
+        recipe: name of the method's recipe; the row's own where none is named.
+        settings: laid over the recipe.
+    """
+
+    name: str
+    recipe: str
+    settings: Flags
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Frames and how encoders are judged on them.
+
+    Args:
+        data: name of a card.
+        protocols: ids.
+        settings: of the data, such as ``test: val``.
+        labels: percent of the labels that heads learn from.
+    """
+
+    data: str
+    protocols: tuple[str, ...]
+    settings: Flags
+    labels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One evaluation: a square of a table, or one square for each condition of the frames."""
+
+    method: str
+    seed: int
+    data: str
+    protocol: str
+    labels: int
+
+    def __str__(self) -> str:
+        """Say which it is, in a line."""
+        share = "" if self.labels == 100 else f", {self.labels} % of the labels"
+        return f"{self.method}, seed {self.seed}: {self.protocol} on {self.data}{share}"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A product of methods, seeds, frames and protocols.
+
+    Args:
+        name: of the file.
+        methods: rows, by name.
+        judge: what they are judged on.
+        pretrain: settings laid over every recipe.
+        seeds: of the runs and of the heads.
+        version: goes up when results of before no longer compare.
+        source: ``smoke`` results prove that all works, and nothing else.
+    """
+
+    name: str
+    methods: dict[str, Entry]
+    judge: tuple[Judged, ...]
+    pretrain: Flags = field(default_factory=dict)
+    seeds: tuple[int, ...] = (0,)
+    version: int = 1
+    source: Literal["measured", "smoke"] = "measured"
+
+    def cells(self) -> list[Cell]:
+        """Return every evaluation, the cells of one run together."""
+        return [
+            Cell(method, seed, judged.data, protocol, labels)
+            for method in self.methods
+            for seed in self.seeds
+            for judged in self.judge
+            for protocol in judged.protocols
+            for labels in judged.labels
+        ]
+
+    def judged(self, cell: Cell) -> Judged:
+        """Return what a cell is judged on."""
+        return next(each for each in self.judge if each.data == cell.data and cell.protocol in each.protocols)
+
+
+def load_suite(name: str) -> Suite:
+    """Read a suite by name or by path.
+
+    Raises:
+        UsageError: if there is none, or the file names what does not exist or has a wrong value.
+    """
+    path = recipe.find("suites", name)
+    given = recipe.read(path)
+    try:
+        _check_keys(given, ("version", "source", "pretrain", "methods", "judge", "seeds"), ("methods", "judge"))
+        methods = {str(key): _entry(str(key), value) for key, value in _mapping(given["methods"], "methods").items()}
+        listed = given["judge"]
+        if not isinstance(listed, list) or not listed:
+            raise UsageError("judge is no list of data sets")
+        judge = tuple(_judged(each) for each in listed)
+        pairs = [(each.data, protocol) for each in judge for protocol in each.protocols]
+        if twice := sorted({pair for pair in pairs if pairs.count(pair) > 1}):
+            raise UsageError(f"{twice[0][1]} on {twice[0][0]} stands twice in judge")
+        source = given.get("source", "measured")
+        if source not in ("measured", "smoke"):
+            raise UsageError(f"source is {source!r}; it is measured or smoke")
+        return Suite(
+            name=path.stem,
+            methods=methods,
+            judge=judge,
+            pretrain=_mapping(given.get("pretrain"), "pretrain"),
+            seeds=_numbers(given.get("seeds", [0]), "seeds"),
+            version=_numbers([given.get("version", 1)], "version")[0],
+            source=source,
+        )
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def done(cells: Iterable[Cell], records: Iterable[Record], retry: bool) -> set[Cell]:
+    """Return the cells that have a record; those that failed count as well, unless they are to be tried again."""
+    found: dict[tuple[str | int, ...], bool] = {}  # whether it failed
+    for record in records:
+        key = (record.method, record.seed, record.data, record.protocol, record.labels)
+        found[key] = found.get(key, False) or bool(record.error)
+    keys = {cell: (cell.method, cell.seed, cell.data, cell.protocol, cell.labels) for cell in cells}
+    return {cell for cell, key in keys.items() if key in found and not (retry and found[key])}
+
+
+def shard(cells: Sequence[Cell], text: str) -> list[Cell]:
+    """Return the share k of n of the cells, whole runs each.
+
+    Raises:
+        UsageError: unless the text is k/n with 1 <= k <= n.
+    """
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise UsageError(f"--shard is {text}; give k/n, such as 1/4 for the first of four shares")
+    runs = list(dict.fromkeys((cell.method, cell.seed) for cell in cells))
+    own = set(runs[int(match[1]) - 1 :: int(match[2])])
+    return [cell for cell in cells if (cell.method, cell.seed) in own]
+
+
+def _entry(name: str, value: Any) -> Entry:
+    settings = _mapping(value, f"methods.{name}")
+    base = str(settings.pop("recipe", name))
+    recipe.find("methods", base)
+    return Entry(name, base, settings)
+
+
+def _judged(value: Any) -> Judged:
+    given = _mapping(value, "judge")
+    _check_keys(given, ("data", "protocols", "settings", "labels"), ("data", "protocols"))
+    recipe.find("datasets", str(given["data"]))
+    names = given["protocols"]
+    if not isinstance(names, list) or not names:
+        raise UsageError("protocols is no list of protocols")
+    for each in names:
+        recipe.find("protocols", str(each))
+    labels = _numbers(given.get("labels", [100]), "labels")
+    if wrong := [each for each in labels if each not in _PERCENT]:
+        raise UsageError(f"labels has {wrong[0]}; known: {', '.join(map(str, _PERCENT))}")
+    return Judged(str(given["data"]), tuple(map(str, names)), _mapping(given.get("settings"), "settings"), labels)
+
+
+def _check_keys(given: dict[str, Any], known: Sequence[str], required: Sequence[str]) -> None:
+    for key in given:
+        if key not in known:
+            raise UsageError(f"unknown key '{key}'; {nearest(str(key), known)}")
+    for key in required:
+        if not given.get(key):
+            raise UsageError(f"missing key '{key}'")
+
+
+def _mapping(value: Any, name: str) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise UsageError(f"{name} is {value!r:.60}; it must be a mapping")
+    return dict(value)
+
+
+def _numbers(value: Any, name: str) -> tuple[int, ...]:
+    if not isinstance(value, list) or not value or not all(type(each) is int and each >= 0 for each in value):
+        raise UsageError(f"{name} is {value!r:.60}; it must be a list of whole numbers")
+    if len(set(value)) < len(value):
+        raise UsageError(f"{name} has a number twice")
+    return tuple(value)

@@ -1,0 +1,168 @@
+"""``lidar2d eval`` and ``lidar2d bench``: their words. Imports torch only for words that are right."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lidar2d import recipe, runs, words
+from lidar2d.bench.suite import Cell, Suite, done, load_suite, shard
+from lidar2d.errors import UsageError, nearest
+from lidar2d.paths import expanded
+from lidar2d.results.store import Store
+
+if TYPE_CHECKING:
+    from lidar2d.fit.saved import Saved
+
+EVAL_HEADS = ("checkpoint", "method", "protocol", "data", "labels", "seed", "results", "device", "save-images", "name")
+
+BENCH_HEADS = ("suite", "method", "only", "shard", "again", "retry", "results", "runs", "root", "device")
+
+
+def evaluate(argv: Sequence[str]) -> str:
+    """Judge the networks of a run, or of a recipe as it begins, and return what was found.
+
+    Raises:
+        UsageError: for what the user can mend.
+    """
+    words.check_heads("eval", argv, EVAL_HEADS)
+    checkpoint, rest = words.take(argv, "--checkpoint")
+    method, rest = words.take(rest, "--method")
+    protocol, rest = words.take(rest, "--protocol")
+    results, rest = words.take(rest, "--results")
+    name, rest = words.take(rest, "--name")
+    images, rest = words.take(rest, "--save-images")
+    if (checkpoint is None) == (method is None):
+        raise UsageError("eval needs --checkpoint RUN, or --method NAME for networks that have not been taught")
+    if protocol is None:
+        raise UsageError(f"eval needs a protocol: --protocol ID\n{nearest('', recipe.names('protocols'))}")
+    recipe.find("protocols", protocol)
+    if method is not None:
+        recipe.find("methods", method)
+    else:
+        assert checkpoint is not None
+        path = expanded(checkpoint)
+        runs.saved_recipe(path if path.is_dir() or not path.suffix else path.parent)
+    card, rest = words.spell_data(rest)
+
+    from lidar2d.bench.command import judge_one
+    from lidar2d.fit.saved import restore, untrained
+
+    saved: Saved = untrained(method, ()) if method is not None else restore(expanded(str(checkpoint)))
+    folder = expanded(results) if results is not None else None
+    return judge_one(saved, name or saved.name, protocol, card, rest, folder, None if images is None else Path(images))
+
+
+def bench(argv: Sequence[str]) -> int:
+    """Evaluate what is missing of a suite and return how many cells failed.
+
+    Raises:
+        UsageError: for what the user can mend.
+    """
+    words.check_heads("bench", argv, BENCH_HEADS)
+    again, retry = "--again" in argv, "--retry" in argv
+    rest = [word for word in argv if word not in ("--again", "--retry")]
+    name, rest = words.take(rest, "--suite")
+    own_shard, rest = words.take(rest, "--shard")
+    results, rest = words.take(rest, "--results")
+    folder, rest = words.take(rest, "--runs")
+    device, rest = words.take(rest, "--device")
+    methods, rest = _several(rest, "--method")
+    only, rest = _several(rest, "--only")
+    roots, rest = _several(rest, "--root")
+    if rest:
+        raise UsageError(f"bench takes no word '{rest[0]}'")
+    if name is None:
+        raise UsageError(f"bench needs a suite: --suite NAME; {nearest('', recipe.names('suites'))}")
+    suite = load_suite(name)
+    cells = _chosen(suite, methods, only)
+    cells = cells if own_shard is None else shard(cells, own_shard)
+    store = Store(expanded(results or "results"))
+    ready = set() if again else done(cells, store.read(suite.name), retry)
+    missing = [cell for cell in cells if cell not in ready]
+    where = f"records  {store.folder / suite.name}"
+    if not missing:
+        _tell(f"{len(cells)} cells, all done\n{where}")
+        return 0
+    _tell(f"{len(cells)} cells, {len(missing)} missing")
+
+    from rich.console import Console
+
+    from lidar2d.bench.command import device_named
+    from lidar2d.bench.run import Bench
+
+    place = expanded(folder) if folder is not None else runs.RUNS / "bench" / suite.name
+    placed = Bench(suite, store, place, _pairs(roots), device_named(device or "auto"), Console(stderr=True))
+    failures = placed.run(missing)
+    _tell(f"{len(missing) - failures} cells done{f', {failures} failed; --retry tries them again' if failures else ''}")
+    _tell(where)
+    return failures
+
+
+def _chosen(suite: Suite, methods: Sequence[str], only: Sequence[str]) -> list[Cell]:
+    """Return the cells of some methods and protocols, or all.
+
+    Raises:
+        UsageError: if the suite has no such method or protocol.
+    """
+    cells = suite.cells()
+    for method in methods:
+        if method not in suite.methods:
+            raise UsageError(f"suite {suite.name} has no method '{method}'; {nearest(method, suite.methods)}")
+    protocols = {cell.protocol for cell in cells}
+    for each in only:
+        if not any(protocol.startswith(each) for protocol in protocols):
+            raise UsageError(f"suite {suite.name} has no protocol '{each}'; {nearest(each, protocols)}")
+    return [
+        cell
+        for cell in cells
+        if (not methods or cell.method in methods) and (not only or cell.protocol.startswith(tuple(only)))
+    ]
+
+
+def _several(argv: Sequence[str], flag: str) -> tuple[list[str], list[str]]:
+    """Take ``--flag A B C`` out of the words.
+
+    Raises:
+        UsageError: if nothing follows the flag.
+    """
+    found: list[str] = []
+    rest: list[str] = []
+    taking = False
+    for word in argv:
+        if word.startswith("--"):
+            head, equals, value = word.partition("=")
+            taking = head == flag
+            if not taking:
+                rest.append(word)
+            elif equals:
+                found.append(value)
+        elif taking:
+            found.append(word)
+        else:
+            rest.append(word)
+    if not found and any(word.partition("=")[0] == flag for word in argv):
+        raise UsageError(f"{flag} needs a value")
+    return found, rest
+
+
+def _pairs(roots: Sequence[str]) -> dict[str, str]:
+    """Read ``NAME=FOLDER``.
+
+    Raises:
+        UsageError: if one is something else, or there is no such data set.
+    """
+    found = {}
+    for word in roots:
+        name, equals, folder = word.partition("=")
+        if not equals or not folder:
+            raise UsageError(f"--root {word}: give the data set and its folder: --root nuscenes=FOLDER")
+        recipe.find("datasets", name)
+        found[name] = folder
+    return found
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
