@@ -51,7 +51,8 @@ Judges the networks of a run, or those of a recipe before they are taught, and p
   --seed N                 of the heads (0)
   --device cpu|cuda|auto   where to compute
   --name NAME              of the row; the run's method by default
-  --results DIR            keep the numbers as records in DIR/eval/NAME.jsonl"""
+  --results DIR            keep the numbers as records in DIR/eval/NAME.jsonl
+  --save-images DIR        truth, answer and error of some frames as pictures, and DIR/index.html with all of them"""
 
 BENCH = """\
 lidar2d bench --suite NAME [--method NAME ...] [--only PROTOCOL ...]

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lidar2d.arguments import build, eval_parser, parse
 from lidar2d.bench.evaluate import Place, evaluate, load_protocol
+from lidar2d.bench.gallery import Gallery
 from lidar2d.bench.protocol import Progress as Bars
 from lidar2d.bench.protocol import Session
 from lidar2d.bench.suite import Cell
@@ -49,9 +50,12 @@ def judge_one(
     device = device_named(settings.device)
     console = Console(stderr=True)
     with bars(console) as progress, kept(saved, cell) as folder:
-        session = Session(settings.seed, progress, folder, data.workers)
+        gallery = None if images is None else Gallery(images, data.card, str(cell))
+        session = Session(settings.seed, progress, folder, data.workers, gallery)
         records = evaluate(saved, cell, load_protocol(protocol), data, session, Place("eval"), device)
     text = table(records)
+    if gallery is not None:
+        text += f"\npictures  {gallery.write()}" if gallery.drawn else "\nthis protocol has nothing to draw"
     if results is None:
         return text
     written = Store(results).add(records)

@@ -120,7 +120,7 @@ class Probe(Protocol):
             for name in {condition, ALL} & set(groups):
                 metrics[name].update(answer, truth)
             if session.look is not None:
-                session.look(frame, answer, truth)
+                session.look(task, frame, answer, truth)
             advance()
         return [Verdict(name, metrics[name].compute(), len(rows), chosen) for name, rows in groups.items()]
 

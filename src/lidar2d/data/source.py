@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from torch import Tensor
+
 from lidar2d.data.card import Card
 from lidar2d.errors import SettingError, UsageError
 from lidar2d.frame import Frame
@@ -109,6 +111,15 @@ class Sweeping(Protocol):
         Points stand where the frame's own LiDAR would have seen them; a fifth column has their age in seconds, and
         labels are -1 but for the frame's own.
         """
+        ...
+
+
+@runtime_checkable
+class Moving(Protocol):
+    """A source that knows how the car moved from one key frame of a scene to the next."""
+
+    def following(self, index: int) -> tuple[int, Tensor] | None:
+        """Return the index of the next frame, and the motion (4, 4) from this one's LiDAR to its; None at the end."""
         ...
 
 

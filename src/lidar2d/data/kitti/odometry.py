@@ -79,6 +79,18 @@ class SemanticKitti(SweepSource):
         )
         return check_seen(frame)
 
+    def following(self, index: int) -> tuple[int, Tensor] | None:
+        """Return the index of the sequence's next scan, and the motion (4, 4) from this one's LiDAR to its.
+
+        Raises:
+            BadFileError: if the sequence's poses are missing or wrong.
+        """
+        after, here = index + 1, self.tokens[index]
+        if after == len(self.tokens) or self.tokens[after].partition("/")[0] != here.partition("/")[0]:
+            return None
+        motion, _ = self._calibration(here).motion(_number(here), _number(self.tokens[after]))
+        return after, torch.from_numpy(motion)
+
     def parts(self, index: int) -> list[Callable[[], object]]:
         """Return what reads each of a frame's files."""
         token = self.tokens[index]

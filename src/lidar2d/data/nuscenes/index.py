@@ -64,6 +64,12 @@ class Index:
             age = int(self.sweeps[own]["timestamp"]) - int(self.sweeps[row]["timestamp"])
             yield row, to_key @ _global_from_ours(self.sweeps[row]), age * 1e-6
 
+    def motion(self, here: np.void, there: np.void) -> NDArray[np.float64]:
+        """Return the motion (4, 4) from one key frame's LiDAR to another's, in our axes."""
+        ours = [_global_from_ours(self.sweeps[sample["sweep"]]) for sample in (here, there)]
+        found: NDArray[np.float64] = inverses(ours[1]) @ ours[0]
+        return found
+
     def lidarseg(self, sample: np.void) -> str | None:
         """Return the file of the points' labels, below the data set's folder; None where there is none."""
         if sample["lidarseg"] < 0:

@@ -92,6 +92,14 @@ class NuScenes(SweepSource):
         )
         return check_seen(frame)
 
+    def following(self, index: int) -> tuple[int, Tensor] | None:
+        """Return the index of the scene's next key frame, and the motion (4, 4) from this one's LiDAR to its."""
+        after = index + 1
+        if after == len(self.rows) or self.scenes[after] != self.scenes[index]:
+            return None
+        here, there = (self.index.samples[self.rows[place]] for place in (index, after))
+        return after, torch.from_numpy(self.index.motion(here, there))
+
     def check(self) -> Iterator[tuple[str, list[Problem]]]:
         """Yield each key frame's token with its problems; each bad file is named once."""
         wrong = self._wrong_conditions()  # told with the first frame
