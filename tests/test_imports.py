@@ -23,6 +23,7 @@ LAYERS: list[set[str]] = [
     {"tasks"},
     {"methods"},
     {"fit"},
+    {"bench"},
     {"check", "view", "exchange"},
     {"cli"},
 ]
@@ -38,6 +39,8 @@ LIGHT = [
     "words",
     "complaints",
     "arguments",
+    "bench.suite",
+    "bench.verbs",
     "cli",
 ]
 SPARSE = {"spconv", "MinkowskiEngine", "torchsparse"}

@@ -29,6 +29,14 @@ def names(kind: str) -> list[str]:
     return sorted(path.relative_to(top).with_suffix("").as_posix() for path in found)
 
 
+def called(kind: str, name: str) -> str:
+    """Return what records call a data set or a protocol: its name, or one made of a file's."""
+    if not name.endswith((".yaml", ".yml")):
+        return name
+    stem = Path(name).stem
+    return f"own/{stem}@0" if kind == "protocols" else stem
+
+
 def find(kind: str, name: str) -> Path:
     """Return the YAML file for a name (``collab``) or a path (``./mine.yaml``).
 

@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from lidar2d import recipe
 from lidar2d.arguments import build, eval_parser, parse
 from lidar2d.bench.evaluate import Place, evaluate, load_protocol
 from lidar2d.bench.gallery import Gallery
@@ -46,7 +47,7 @@ def judge_one(
     own = [] if card is not None else ["--data.card", str(given["card"])]
     settings = parse(parser, [*own, *root, *flags])
     data: LidarData = build(parser, settings).data
-    cell = Cell(name, settings.seed, data.card.name, protocol, settings.labels)
+    cell = Cell(name, settings.seed, data.card.name, recipe.called("protocols", protocol), settings.labels)
     device = device_named(settings.device)
     console = Console(stderr=True)
     with bars(console) as progress, kept(saved, cell) as folder:

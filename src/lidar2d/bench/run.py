@@ -131,8 +131,8 @@ class Bench:
     def _evaluated(self, saved: Saved, cell: Cell) -> list[Record] | str:
         """Evaluate a cell; return its records, or why there are none."""
         try:
-            judged = self.suite.judged(cell)
-            words = [f"--data.card={cell.data}"]
+            judged, name = self.suite.judged(cell)
+            words = [f"--data.card={judged.data}"]
             words += [f"--data.{name}={_word(value)}" for name, value in judged.settings.items()]
             if cell.data in self.roots:
                 words.append(f"--data.root={self.roots[cell.data]}")
@@ -140,7 +140,7 @@ class Bench:
             data: LidarData = build(parser, parse(parser, words)).data
             with bars(self.console) as progress, kept(saved, cell) as folder:
                 session = Session(cell.seed, progress, folder, data.workers)
-                protocol = load_protocol(cell.protocol)
+                protocol = load_protocol(name)
                 records = evaluate(saved, cell, protocol, data, session, self._place, self.device)
         except (UsageError, RuntimeError, MemoryError) as error:  # of a device that is too small, for example
             return " ".join(str(error).split())[:400] or type(error).__name__

@@ -88,7 +88,7 @@ class Suite:
     def cells(self) -> list[Cell]:
         """Return every evaluation, the cells of one run together."""
         return [
-            Cell(method, seed, judged.data, protocol, labels)
+            Cell(method, seed, recipe.called("datasets", judged.data), recipe.called("protocols", protocol), labels)
             for method in self.methods
             for seed in self.seeds
             for judged in self.judge
@@ -96,9 +96,15 @@ class Suite:
             for labels in judged.labels
         ]
 
-    def judged(self, cell: Cell) -> Judged:
-        """Return what a cell is judged on."""
-        return next(each for each in self.judge if each.data == cell.data and cell.protocol in each.protocols)
+    def judged(self, cell: Cell) -> tuple[Judged, str]:
+        """Return what a cell is judged on, and its protocol's name or file."""
+        return next(
+            (each, protocol)
+            for each in self.judge
+            for protocol in each.protocols
+            if recipe.called("datasets", each.data) == cell.data
+            and recipe.called("protocols", protocol) == cell.protocol
+        )
 
 
 def load_suite(name: str) -> Suite:

@@ -1,0 +1,85 @@
+"""bench and eval through the command line, on the tiny data set: what is missing, what fails, what a kill leaves."""
+
+import json
+import re
+import signal
+import time
+
+import pytest
+import yaml
+from command_line import SMALL, CommandLine
+
+from lidar2d.results.record import parse
+
+SETTINGS = dict(zip([word.removeprefix("--") for word in SMALL[::2]], map(yaml.safe_load, SMALL[1::2]), strict=True))
+PROBE = """\
+class_path: lidar2d.bench.probe.Probe
+init_args:
+  task: {class_path: lidar2d.tasks.segmentation.PointSegmentation}
+  training: {epochs: 2, rates: [0.01], batch_size: 2}
+"""
+
+
+@pytest.fixture
+def line(tmp_path):
+    line = CommandLine(tmp_path)
+    line.environment["LIDAR2D_CACHE"] = str(tmp_path / "cache")
+    (tmp_path / "probe.yaml").write_text(PROBE)
+    (tmp_path / "depth.yaml").write_text(PROBE.replace("segmentation.PointSegmentation", "depth.Depth"))
+    settings = {**SETTINGS, "method.pretrain.steps": 2, "data.card": "./tiny.yaml", "trainer.report": False}
+    suite = {
+        "pretrain": {**settings, "trainer.progress": False, "method.pretrain.warmup": 0},
+        "methods": {"ppkt": None, "broken": {"recipe": "ppkt", "method.dim": 1}},
+        "judge": [{"data": "./tiny.yaml", "protocols": ["./probe.yaml", "./depth.yaml", "glance3d/lidar2d@1"]}],
+    }
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(suite))
+    return line
+
+
+def records(folder):
+    found = {path.name: path.read_text().splitlines() for path in sorted((folder / "results" / "own").glob("*.jsonl"))}
+    assert all(parse(line) for lines in found.values() for line in lines)
+    return {
+        name: [{k: v for k, v in json.loads(line).items() if k not in ("seconds", "peak_gib")} for line in lines]
+        for name, lines in found.items()
+    }
+
+
+def test_a_suite_fails_cell_by_cell_is_killed_goes_on_and_is_done_once(line, tmp_path):
+    told = line.run("bench", "--suite", "./own.yaml", status=1)
+    assert "6 cells, 6 missing" in told
+    assert "4 failed; --retry tries them again" in told
+    found = records(tmp_path)
+    by_protocol = {record["protocol"] for record in found["ppkt.jsonl"] if "error" in record}
+    assert by_protocol == {"own/depth@0"}
+    assert {"day", "fog", "night", "all"} == {record["condition"] for record in found["ppkt.jsonl"]}
+    assert all("dim is 1; it must be at least 2" in record["error"] for record in found["broken.jsonl"])
+    assert not list((tmp_path / "cache").glob("features/*"))
+
+    began = time.monotonic()
+    assert "6 cells, all done" in line.run("bench", "--suite", "./own.yaml")
+    assert time.monotonic() - began < 5
+    assert "1 cells done, 4 failed" not in line.run("bench", "--suite", "./own.yaml", "--retry", status=1)
+    assert records(tmp_path) == found
+
+    (tmp_path / "results").rename(tmp_path / "before")
+    (tmp_path / "runs").rename(tmp_path / "runs-before")
+    process = line.start("bench", "--suite", "./own.yaml")
+    while not (tmp_path / "results" / "own" / "ppkt.jsonl").is_file():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert records(tmp_path) != found
+    line.run("bench", "--suite", "./own.yaml", status=1)
+    assert records(tmp_path) == found
+
+
+def test_eval_judges_what_was_never_taught_and_says_what_is_wrong(line, tmp_path):
+    words = ("eval", "--method", "scalr", "--data", "./tiny.yaml")
+    told = line.run(*words, "--protocol", "./probe.yaml", "--results", "found", "--save-images", "pictures")
+    assert re.search(r"^miou +\d", told, re.MULTILINE)
+    assert (tmp_path / "pictures" / "index.html").read_text().count("<figure>") == 6
+    assert len((tmp_path / "found" / "eval" / "scalr-untrained.jsonl").read_text().splitlines()) == 4
+    assert "tiny has no depth of pixels" in line.run(*words, "--protocol", "./depth.yaml", status=2)
+    assert "did you mean 'glance3d/lidar2d@1'?" in line.run(*words, "--protocol", "glance3d/lidar2d@2", status=2)

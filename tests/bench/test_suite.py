@@ -1,0 +1,94 @@
+"""Suites: what they are made of, which cells are missing, and how they are shared out."""
+
+import pytest
+import yaml
+
+from lidar2d.bench.suite import Cell, done, load_suite, shard
+from lidar2d.errors import UsageError
+from lidar2d.recipe import names
+from lidar2d.results.record import Record
+
+GIVEN = {
+    "methods": {"ppkt": {"method.pretrain.steps": 1}, "mine": {"recipe": "slidr"}},
+    "judge": [
+        {"data": "synthetic", "protocols": ["seg3d-lp/town@1", "depth-lin/town@1"], "settings": {"test": "smoke"}},
+        {"data": "semantickitti", "protocols": ["seg3d-lp/town@1"], "labels": [1, 100]},
+    ],
+    "seeds": [0, 1],
+}
+
+
+def suite(tmp_path, **changes):
+    path = tmp_path / "own.yaml"
+    path.write_text(yaml.safe_dump({key: value for key, value in {**GIVEN, **changes}.items() if value != "left out"}))
+    return load_suite(str(path))
+
+
+def record(cell, **changes):
+    given = {"metrics": {"miou": 1.0}, **changes}
+    return Record("own", cell.method, cell.data, "all", 0, cell.protocol, cell.labels, cell.seed, **given)
+
+
+@pytest.mark.parametrize("name", names("suites"))
+def test_shipped_suites_are_read(name):
+    assert load_suite(name).cells()
+
+
+def test_cells_are_the_product_and_those_of_a_run_stand_together(tmp_path):
+    found = suite(tmp_path)
+    cells = found.cells()
+    assert len(cells) == len(set(cells)) == 2 * 2 * (2 + 2)
+    runs = [(cell.method, cell.seed) for cell in cells]
+    assert runs == sorted(runs, key=runs.index)
+    assert found.methods["mine"].recipe == "slidr"
+    assert found.judged(cells[0])[0].settings == {"test": "smoke"}
+    assert (
+        str(next(cell for cell in cells if cell.labels == 1))
+        == "mine, seed 0: seg3d-lp/town@1 on semantickitti, 1 % of the labels"
+    )
+
+
+def test_shards_are_whole_runs_and_together_everything(tmp_path):
+    cells = suite(tmp_path).cells()
+    for count in (1, 2, 3, 5):
+        parts = [shard(cells, f"{k}/{count}") for k in range(1, count + 1)]
+        assert sorted(map(str, [cell for part in parts for cell in part])) == sorted(map(str, cells))
+        runs = [{(cell.method, cell.seed) for cell in part} for part in parts]
+        assert sum(map(len, runs)) == 4
+    for wrong in ("0/2", "3/2", "1", "1/0", "a/b", "-1/2"):
+        with pytest.raises(UsageError, match="give k/n"):
+            shard(cells, wrong)
+
+
+def test_done_cells_have_a_record_and_failed_ones_can_be_tried_again(tmp_path):
+    cells = suite(tmp_path).cells()
+    records = [record(cells[0]), record(cells[1], metrics={}, error="no space")]
+    assert done(cells, records, retry=False) == set(cells[:2])
+    assert done(cells, records, retry=True) == {cells[0]}
+    other = Cell("ppkt", 7, "synthetic", "seg3d-lp/town@1", 100)
+    assert done(cells, [record(other)], retry=False) == set()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"methods": "left out"}, "missing key 'methods'"),
+        ({"judge": []}, "missing key 'judge'"),
+        ({"judge": {"data": "synthetic"}}, "judge is no list"),
+        ({"method": {}}, r"unknown key 'method'; did you mean 'methods'\?"),
+        ({"methods": {"pptk": None}}, r"no method 'pptk'; did you mean 'ppkt'\?"),
+        ({"methods": {"ppkt": 3}}, "methods.ppkt is 3"),
+        ({"judge": [{"data": "town", "protocols": ["seg3d-lp/town@1"]}]}, "no dataset 'town'"),
+        ({"judge": [{"data": "synthetic", "protocols": ["seg3d-lp/twon@1"]}]}, r"did you mean 'seg3d-lp/town@1'\?"),
+        ({"judge": [{"data": "synthetic", "protocols": "seg3d-lp/town@1"}]}, "protocols is no list"),
+        ({"judge": GIVEN["judge"][:1] * 2}, "depth-lin/town@1 on synthetic stands twice"),
+        ({"judge": [{**GIVEN["judge"][0], "labels": [2]}]}, "labels has 2; known: 1, 5, 10"),
+        ({"seeds": [0, 0]}, "seeds has a number twice"),
+        ({"seeds": 3}, "seeds is 3; it must be a list"),
+        ({"source": "paper"}, "source is 'paper'; it is measured or smoke"),
+    ],
+)
+def test_wrong_suites_are_told(tmp_path, changes, said):
+    with pytest.raises(UsageError, match=said) as raised:
+        suite(tmp_path, **changes)
+    assert str(raised.value).startswith(str(tmp_path / "own.yaml"))
