@@ -20,7 +20,7 @@ def test_the_wheel_holds_recipes_cards_and_suites_where_the_code_looks_for_them(
         assert (ROOT / kind).is_dir()
         assert included[kind] == f"lidar2d/shipped/{kind}"
     code = (ROOT / "src/lidar2d/recipe.py").read_text()
-    assert '"shipped" / kind' in code
+    assert '"shipped" / place' in code
 
 
 def test_every_dependency_has_the_reason_for_its_bound():
