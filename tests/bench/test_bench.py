@@ -83,3 +83,19 @@ def test_eval_judges_what_was_never_taught_and_says_what_is_wrong(line, tmp_path
     assert len((tmp_path / "found" / "eval" / "scalr-untrained.jsonl").read_text().splitlines()) == 4
     assert "tiny has no depth of pixels" in line.run(*words, "--protocol", "./depth.yaml", status=2)
     assert "did you mean 'glance3d/lidar2d@1'?" in line.run(*words, "--protocol", "glance3d/lidar2d@2", status=2)
+
+
+def test_features_of_an_interrupted_eval_are_not_taken_for_those_of_other_frames(line, tmp_path):
+    words = ("eval", "--method", "scalr", "--data", "./tiny.yaml", "--protocol", "./probe.yaml")
+    (tmp_path / "probe.yaml").write_text(PROBE.replace("epochs: 2", "epochs: 500"))
+    process = line.start(*words)
+    while not list((tmp_path / "cache").glob("features/*/00000[0-9].pt")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    (left,) = (tmp_path / "cache" / "features").iterdir()
+    (tmp_path / "probe.yaml").write_text(PROBE)
+    other = line.run(*words, "--data.probe", "train")
+    assert left.is_dir()
+    assert other == line.run(*words, "--data.probe", "train")

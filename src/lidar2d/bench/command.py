@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lidar2d import recipe
 from lidar2d.arguments import build, eval_parser, parse
-from lidar2d.bench.evaluate import Place, evaluate, load_protocol
+from lidar2d.bench.evaluate import Place, evaluate
 from lidar2d.bench.gallery import Gallery
 from lidar2d.bench.protocol import Progress as Bars
 from lidar2d.bench.protocol import Session
@@ -21,10 +20,8 @@ from lidar2d.bench.suite import Cell
 from lidar2d.data.module import LidarData
 from lidar2d.errors import UsageError
 from lidar2d.fit.saved import Saved
-from lidar2d.paths import cache_folder
 from lidar2d.results.record import Record
 from lidar2d.results.store import Store
-from lidar2d.tasks.kept import digest
 
 
 def judge_one(
@@ -50,10 +47,10 @@ def judge_one(
     cell = Cell(name, settings.seed, data.card.name, recipe.called("protocols", protocol), settings.labels)
     device = device_named(settings.device)
     console = Console(stderr=True)
-    with bars(console) as progress, kept(saved, cell) as folder:
+    with bars(console) as progress:
         gallery = None if images is None else Gallery(images, data.card, str(cell))
-        session = Session(settings.seed, progress, folder, data.workers, gallery)
-        records = evaluate(saved, cell, load_protocol(protocol), data, session, Place("eval"), device)
+        session = Session(settings.seed, progress, workers=data.workers, look=gallery)
+        records = evaluate(saved, cell, protocol, data, session, Place("eval"), device)
     text = table(records)
     if gallery is not None:
         text += f"\npictures  {gallery.write()}" if gallery.drawn else "\nthis protocol has nothing to draw"
@@ -90,15 +87,6 @@ def bars(console: Console) -> Iterator[Bars]:
             return lambda: shown.advance(task)
 
         yield progress
-
-
-@contextmanager
-def kept(saved: Saved, cell: Cell) -> Iterator[Path]:
-    """Give a folder for features; it is removed once they are not needed any more, and stays after an interruption."""
-    of = f"{digest(saved.method)}-{cell.data}-{cell.protocol.replace('/', '-')}-{cell.labels}"
-    folder = cache_folder() / "features" / of
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def table(records: Sequence[Record]) -> str:

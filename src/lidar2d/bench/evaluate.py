@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import resource
+import shutil
 import subprocess
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +26,7 @@ from lidar2d.data.shares import Percent, share
 from lidar2d.errors import UsageError
 from lidar2d.fit.saved import Saved
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
+from lidar2d.paths import cache_folder
 from lidar2d.results.record import Record
 from lidar2d.tasks.kept import digest
 
@@ -59,7 +64,7 @@ def load_protocol(name: str) -> Protocol:
 def evaluate(
     saved: Saved,
     cell: Cell,
-    protocol: Protocol,
+    protocol: str,
     data: LidarData,
     session: Session,
     place: Place,
@@ -70,9 +75,9 @@ def evaluate(
     Args:
         saved: the method.
         cell: names the evaluation; its share of the labels is taken of the frames that heads learn from.
-        protocol: how it is judged.
+        protocol: how it is judged: an id, or the path of a YAML file.
         data: of which its splits ``probe``, ``val`` and ``test`` are read.
-        session: seed, progress, where features are kept.
+        session: seed, progress, who looks; the folder of features is chosen here.
         place: of the records.
         device: that computes.
 
@@ -83,36 +88,41 @@ def evaluate(
         UsageError: if the frames or the weights do not allow it.
     """
     began = time.monotonic()
-    reads = protocol.reads(data.card)
+    judge = load_protocol(protocol)
+    reads = judge.reads(data.card)
     encoder: PointEncoder | ImageEncoder = saved.method.points if reads == "points" else saved.method.images
     encoder.to(device)
     splits = splits_of(data, cell.labels)
+    facts = {**_common(cell, place), **_facts(saved, encoder), "data_list": _data_list(splits)}
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    verdicts = protocol.judge(encoder, splits, session)
-    facts = {
-        **_facts(saved, encoder),
-        "data_list": _data_list(splits),
-        "devices": _devices(device),
-        "seconds": time.monotonic() - began,
-        "peak_gib": _peak(device),
-        "suite_version": place.version,
-        "source": place.source,
-    }
-    return [_record(cell, place, verdict, facts) for verdict in verdicts]
+    shown = (data.image_size, data.sweeps, data.named, data.points_range)
+    asked = {"protocol": recipe.read(recipe.find("protocols", protocol)), "shown": shown, "recipe": facts["recipe"]}
+    with _kept(facts["weights"], facts["data_list"], asked) as folder:
+        verdicts = judge.judge(encoder, splits, replace(session, keep=folder))
+    facts |= {"devices": _devices(device), "seconds": time.monotonic() - began, "peak_gib": _peak(device)}
+    return [_record(verdict, facts) for verdict in verdicts]
+
+
+@contextmanager
+def _kept(weights: str, data_list: str, asked: dict[str, Any]) -> Iterator[Path]:
+    """Give a folder for features, named by all that they depend on.
+
+    It is removed when they are not needed any more, and stays where the process is interrupted or killed.
+    """
+    name = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()[:12]
+    folder = cache_folder() / "features" / f"{weights}-{data_list}-{name}"
+    try:
+        yield folder
+    except Exception:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def failed(cell: Cell, place: Place, error: str) -> Record:
     """Return the record of an evaluation that could not be made."""
-    facts: dict[str, Any] = {
-        "suite_version": place.version,
-        "source": place.source,
-        "commit": commit(),
-        "version": __version__,
-    }
-    return Record(
-        place.suite, cell.method, cell.data, ALL, 0, cell.protocol, cell.labels, cell.seed, error=error, **facts
-    )
+    return Record(condition=ALL, severity=0, error=error, **_common(cell, place))
 
 
 def splits_of(data: LidarData, labels: int) -> Splits:
@@ -134,17 +144,17 @@ def _percent(labels: int) -> Percent:
     return labels  # type: ignore[return-value]
 
 
-def _record(cell: Cell, place: Place, verdict: Verdict, facts: dict[str, Any]) -> Record:
+def _common(cell: Cell, place: Place) -> dict[str, Any]:
+    """Return what all records of an evaluation say, whether it failed or not."""
+    where = {"suite": place.suite, "suite_version": place.version, "source": place.source}
+    return {**where, **asdict(cell), "commit": commit(), "version": __version__}
+
+
+def _record(verdict: Verdict, facts: dict[str, Any]) -> Record:
     known = {name: float(value) for name, value in verdict.metrics.items() if math.isfinite(value)}
     return Record(
-        place.suite,
-        cell.method,
-        cell.data,
-        verdict.condition,
-        0,
-        cell.protocol,
-        cell.labels,
-        cell.seed,
+        condition=verdict.condition,
+        severity=0,
         metrics=known,
         error="" if known else "no frame under this condition tells the truth that is asked for",
         selection_rule=verdict.chosen,
@@ -165,8 +175,6 @@ def _facts(saved: Saved, encoder: PointEncoder | ImageEncoder) -> dict[str, Any]
         "pretrain_frames": int(saved.trained_on.get("frames", 0)),
         "recipe": saved.recipe_digest,
         "weights": digest(encoder),
-        "commit": commit(),
-        "version": __version__,
     }
 
 

@@ -15,8 +15,8 @@ from rich.console import Console
 
 from lidar2d import recipe, runs
 from lidar2d.arguments import build, eval_parser, flags, parse
-from lidar2d.bench.command import bars, kept
-from lidar2d.bench.evaluate import Place, evaluate, failed, load_protocol
+from lidar2d.bench.command import bars
+from lidar2d.bench.evaluate import Place, evaluate, failed
 from lidar2d.bench.protocol import Session
 from lidar2d.bench.suite import Cell, Suite
 from lidar2d.data.module import LidarData
@@ -138,10 +138,9 @@ class Bench:
                 words.append(f"--data.root={self.roots[cell.data]}")
             parser = eval_parser(LidarData)
             data: LidarData = build(parser, parse(parser, words)).data
-            with bars(self.console) as progress, kept(saved, cell) as folder:
-                session = Session(cell.seed, progress, folder, data.workers)
-                protocol = load_protocol(name)
-                records = evaluate(saved, cell, protocol, data, session, self._place, self.device)
+            with bars(self.console) as progress:
+                session = Session(cell.seed, progress, workers=data.workers)
+                records = evaluate(saved, cell, name, data, session, self._place, self.device)
         except (UsageError, RuntimeError, MemoryError) as error:  # of a device that is too small, for example
             return " ".join(str(error).split())[:400] or type(error).__name__
         self._say(_headline(records))
