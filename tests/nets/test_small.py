@@ -14,6 +14,15 @@ def test_a_quarter_of_the_image_comes_out():
     assert net.stride == 4
 
 
+def test_a_stride_of_2_follows_edges_at_half_of_the_image():
+    net = SmallConv(width=16, channels=24, stride=2)
+    assert net(torch.rand(2, 3, 112, 208)).shape == (2, 24, 56, 104)
+    assert net(torch.rand(1, 3, 75, 90)).shape == (1, 24, 38, 45)
+    images = torch.rand(1, 3, 32, 32, requires_grad=True)
+    net(images)[0, 0, 3, 3].backward()
+    assert images.grad.abs().sum() > 0
+
+
 def test_the_default_has_about_a_million_weights():
     assert 0.8e6 < sum(p.numel() for p in SmallConv().parameters()) < 1.2e6
 
