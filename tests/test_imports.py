@@ -13,7 +13,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "lidar2d"
 # from the ground up; what stands on one line are siblings
 LAYERS: list[set[str]] = [
-    {"errors", "processes", "docstrings", "writing", "manual"},
+    {"errors", "processes", "docstrings", "writing", "manual", "progress"},
     {"paths", "results"},
     {"recipe", "frame"},
     {"geometry", "runs", "listing", "optimisation"},

@@ -16,8 +16,7 @@ from torch import nn
 
 from lidar2d import runs
 from lidar2d.errors import UsageError
-from lidar2d.fit.folder import RunFolder
-from lidar2d.fit.saved import rebuilt
+from lidar2d.fit.saved import rebuilt, restore
 from lidar2d.nets.checkpoints import File, Loaded, match, match_images, open_file
 from lidar2d.nets.encoder import PointEncoder
 from lidar2d.nets.exports import export, form
@@ -25,7 +24,6 @@ from lidar2d.nets.minkunet import MinkUNet34C
 from lidar2d.nets.releases import contents
 from lidar2d.nets.voxelnet import VoxelNet
 from lidar2d.nets.waffleiron import WaffleIron768
-from lidar2d.nets.weights import fill, read_weights
 from lidar2d.writing import write_atomically
 
 POINTS: dict[str, Callable[[], PointEncoder]] = {
@@ -98,17 +96,13 @@ def write(run: Path, to: str, out: Path) -> str:
         UsageError: if the run has no end yet, or no encoder of it goes into this form.
     """
     wanted = form(to)
-    folder = RunFolder(run)
     if (out.exists() and not out.is_file()) or not out.name or out.resolve().parent == run.resolve():
         raise UsageError(f"--out {out} is a folder, a device or the run's own; name a file elsewhere")
     if out.exists():
         raise UsageError(f"--out {out} exists; name another file, or remove it first")
     if out.suffix == ".safetensors":
         raise UsageError(f"--out {out}: a PyTorch file is written; name it .pt or .pth")
-    method, _ = rebuilt(run)
-    if not folder.checkpoint.is_file():
-        raise UsageError(f"{run} has no {folder.checkpoint.name}: it has not finished; lidar2d fit --resume {run}")
-    fill(method, read_weights(folder.checkpoint), str(folder.checkpoint))
+    method = restore(run).method
     for encoder in (method.points, method.images):
         if isinstance(encoder, wanted.network):
             _save(export(encoder, wanted), out)

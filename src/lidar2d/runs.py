@@ -49,6 +49,11 @@ def method_of(folder: Path) -> str:
     return re.sub(rf"-[^-]+-{_STAMP.pattern}$", "", folder.resolve().name)
 
 
+def folder_of(path: Path) -> Path:
+    """Return the run folder that a path names, itself or by a file in it."""
+    return path if path.is_dir() or not path.suffix else path.parent
+
+
 def make(folder: Path | None, method: str, card: str) -> Path:
     """Make the folder of a new run: the one asked for, or ``runs/METHOD-DATA-TIME``.
 

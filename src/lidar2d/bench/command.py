@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lidar2d import recipe
 from lidar2d.arguments import build, eval_parser, parse
 from lidar2d.bench.evaluate import Place, evaluate
 from lidar2d.bench.gallery import Gallery
-from lidar2d.bench.protocol import Progress as Bars
 from lidar2d.bench.protocol import Session
 from lidar2d.bench.suite import Cell
 from lidar2d.data.module import LidarData
 from lidar2d.errors import UsageError
 from lidar2d.fit.saved import Saved
+from lidar2d.progress import bars
 from lidar2d.results.record import Record
 from lidar2d.results.store import Store
 
@@ -74,19 +72,6 @@ def device_named(name: str) -> torch.device:
     except (RuntimeError, AssertionError):
         raise UsageError(f"--device {name}: there is none here; give cpu, cuda, cuda:1, ... or auto") from None
     return device
-
-
-@contextmanager
-def bars(console: Console) -> Iterator[Bars]:
-    """Show bars with rate and remaining time."""
-    columns = (TextColumn("{task.description:>9}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as shown:
-
-        def progress(name: str, total: int) -> Callable[[], None]:
-            task = shown.add_task(name, total=total)
-            return lambda: shown.advance(task)
-
-        yield progress
 
 
 def table(records: Sequence[Record]) -> str:

@@ -15,11 +15,11 @@ from lidar2d.data.source import Source
 from lidar2d.errors import UsageError
 from lidar2d.frame import Frame
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
+from lidar2d.progress import Progress
 from lidar2d.tasks.task import Task
 
 ALL = "all"  # the condition of records over the frames of every condition
 
-Progress = Callable[[str, int], Callable[[], None]]  # opens a bar of so many steps; the result advances it
 Look = Callable[[Task, Frame, Tensor, Tensor], None]  # is shown a judged frame, the answer and the truth
 
 

@@ -13,9 +13,8 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from lidar2d import recipe, runs
+from lidar2d import recipe, runs, words
 from lidar2d.arguments import build, eval_parser, flags, parse
-from lidar2d.bench.command import bars
 from lidar2d.bench.evaluate import Place, evaluate, failed
 from lidar2d.bench.protocol import Session
 from lidar2d.bench.suite import Cell, Suite
@@ -23,11 +22,10 @@ from lidar2d.data.module import LidarData
 from lidar2d.errors import UsageError
 from lidar2d.fit.folder import RunFolder
 from lidar2d.fit.saved import Saved, resolve, restore
+from lidar2d.progress import bars
 from lidar2d.results.record import Record
 from lidar2d.results.store import Store
 from lidar2d.writing import locked
-
-_ELSEWHERE = ("root", "workers")  # settings of data that change where a run runs, not what it computes
 
 
 @dataclass(frozen=True)
@@ -88,12 +86,12 @@ class Bench:
     def _fitted(self, method: str, seed: int, run: Path) -> Saved | str:
         """Train a method, or go on with it, unless it is trained; return it, or why it cannot be."""
         try:
-            words = self._words(method, seed)
-            wanted = resolve(words)
+            given = self._words(method, seed)
+            wanted = resolve(given)
             if (run / runs.RECIPE).is_file():
                 _check_same(run, wanted)
             if not RunFolder(run).checkpoint.is_file():
-                self._fit(run, words)
+                self._fit(run, given)
             return restore(run)
         except UsageError as error:
             return str(error)
@@ -113,9 +111,9 @@ class Bench:
             UsageError: if it fails.
         """
         begun = (run / runs.RECIPE).is_file()
-        words = ["--resume", str(run)] if begun else ["--method", settings[1], "--run", str(run), *settings[2:]]
+        given = ["--resume", str(run)] if begun else ["--method", settings[1], "--run", str(run), *settings[2:]]
         self._say(f"fit  {run}")
-        command = [sys.executable, "-m", "lidar2d.cli", "fit", *words]
+        command = [sys.executable, "-m", "lidar2d.cli", "fit", *given]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         try:
             _, told = process.communicate()
@@ -132,12 +130,12 @@ class Bench:
         """Evaluate a cell; return its records, or why there are none."""
         try:
             judged, name = self.suite.judged(cell)
-            words = [f"--data.card={judged.data}"]
-            words += [f"--data.{name}={_word(value)}" for name, value in judged.settings.items()]
+            given = [f"--data.card={judged.data}"]
+            given += [f"--data.{name}={_word(value)}" for name, value in judged.settings.items()]
             if cell.data in self.roots:
-                words.append(f"--data.root={self.roots[cell.data]}")
+                given.append(f"--data.root={self.roots[cell.data]}")
             parser = eval_parser(LidarData)
-            data: LidarData = build(parser, parse(parser, words)).data
+            data: LidarData = build(parser, parse(parser, given)).data
             with bars(self.console) as progress:
                 session = Session(cell.seed, progress, workers=data.workers)
                 records = evaluate(saved, cell, name, data, session, self._place, self.device)
@@ -161,7 +159,7 @@ def _check_same(run: Path, wanted: Mapping[str, Any]) -> None:
     """
     found, asked = flags(recipe.read(run / runs.RECIPE)), flags(dict(wanted))
     for name in sorted(set(found) | set(asked)):
-        if name.startswith("trainer.") or name in [f"data.{each}" for each in _ELSEWHERE]:
+        if name.startswith("trainer.") or f"--{name}" in words.MOVABLE:
             continue
         if found.get(name) != asked.get(name):
             raise UsageError(

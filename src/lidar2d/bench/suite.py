@@ -143,12 +143,11 @@ def load_suite(name: str) -> Suite:
 
 def done(cells: Iterable[Cell], records: Iterable[Record], retry: bool) -> set[Cell]:
     """Return the cells that have a record; those that failed count as well, unless they are to be tried again."""
-    found: dict[tuple[str | int, ...], bool] = {}  # whether it failed
+    found: dict[Cell, bool] = {}  # whether it failed
     for record in records:
-        key = (record.method, record.seed, record.data, record.protocol, record.labels)
-        found[key] = found.get(key, False) or bool(record.error)
-    keys = {cell: (cell.method, cell.seed, cell.data, cell.protocol, cell.labels) for cell in cells}
-    return {cell for cell, key in keys.items() if key in found and not (retry and found[key])}
+        cell = Cell(record.method, record.seed, record.data, record.protocol, record.labels)
+        found[cell] = found.get(cell, False) or bool(record.error)
+    return {cell for cell in cells if cell in found and not (retry and found[cell])}
 
 
 def shard(cells: Sequence[Cell], text: str) -> list[Cell]:

@@ -43,8 +43,7 @@ def evaluate(argv: Sequence[str]) -> str:
         recipe.find("methods", method)
     else:
         assert checkpoint is not None
-        path = expanded(checkpoint)
-        runs.saved_recipe(path if path.is_dir() or not path.suffix else path.parent)
+        runs.saved_recipe(runs.folder_of(expanded(checkpoint)))
     card, rest = words.spell_data(rest)
 
     from lidar2d.bench.command import judge_one

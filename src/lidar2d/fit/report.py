@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from lidar2d.data.module import LidarData
@@ -16,6 +14,7 @@ from lidar2d.fit.folder import RunFolder
 from lidar2d.fit.picture import draw_features
 from lidar2d.methods.base import Method
 from lidar2d.nets.weights import fill, read_weights
+from lidar2d.progress import bars as opened
 from lidar2d.tasks.probing import Reader, image_reader, judge, point_reader, summarise
 from lidar2d.writing import write_atomically
 
@@ -79,13 +78,7 @@ def _judge(method: Method, begun: Method, data: LidarData, console: Console, hal
     else:
         rows = {"untrained": point_reader(begun.points, half), "distilled": point_reader(method.points, half)}
         channels = {"untrained": begun.points.channels, "distilled": method.points.channels}
-    columns = (TextColumn("{task.description:>9}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not bars) as shown:
-
-        def progress(name: str, total: int) -> Callable[[], None]:
-            task: TaskID = shown.add_task(name, total=total)
-            return lambda: shown.advance(task)
-
+    with opened(console, bars) as progress:
         judged = judge(
             rows, channels, data.source(data.probe), data.source(data.test), progress, method.student == "images"
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from lidar2d import recipe, runs
+from lidar2d import recipe, runs, words
 from lidar2d.arguments import build, fit_parser, forget_weights, parse, resolved
 from lidar2d.data.module import LidarData
 from lidar2d.errors import UsageError
@@ -41,7 +41,7 @@ class Saved:
     def recipe_digest(self) -> str:
         """First twelve digits of the SHA-256 of what the run computes; where it runs does not count."""
         kept = {key: self.content[key] for key in ("method", "data", "seed")}
-        kept["data"] = {key: value for key, value in kept["data"].items() if key not in ("root", "workers")}
+        kept["data"] = {key: value for key, value in kept["data"].items() if f"--data.{key}" not in words.MOVABLE}
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -60,7 +60,7 @@ def restore(path: Path) -> Saved:
     Raises:
         UsageError: if it is no run, has not finished, or its weights are another network's.
     """
-    run = path if path.is_dir() or not path.suffix else path.parent
+    run = runs.folder_of(path)
     method, content = rebuilt(run)
     folder = RunFolder(run)
     weights = folder.checkpoint if path == run else path

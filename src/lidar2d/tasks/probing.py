@@ -19,13 +19,13 @@ from lidar2d.data.source import Source
 from lidar2d.frame import Batch, collate
 from lidar2d.metrics.confusion import confusion, iou, mean_iou
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
+from lidar2d.progress import Progress
 from lidar2d.tasks.ridge import RidgeProbe
 
 GRID = 4  # pixels between the places where image features are judged
 
 # a batch in; rows of features (P, C), their classes (P,) and the frame (P,) of each row out
 Reader = Callable[[Batch], tuple[Tensor, Tensor, Tensor]]
-Progress = Callable[[str, int], Callable[[], None]]  # opens a bar of so many steps; the result advances it
 
 
 @dataclass
