@@ -11,7 +11,7 @@ from lidar2d.data.card import Card
 from lidar2d.errors import UsageError, within
 from lidar2d.frame import Batch
 from lidar2d.losses.lovasz import lovasz_softmax
-from lidar2d.metrics.confusion import ConfusionMatrix
+from lidar2d.metrics.confusion import Absent, ConfusionMatrix, mean_iou
 from lidar2d.tasks.task import Task
 
 
@@ -20,16 +20,18 @@ class Scores(ConfusionMatrix):
 
     Args:
         names: of the classes.
+        absent: whether a class that neither truth nor answer holds is skipped in the mean, or counts as 0.
     """
 
-    def __init__(self, names: tuple[str, ...]) -> None:
+    def __init__(self, names: tuple[str, ...], absent: Absent = "skip") -> None:
         super().__init__(len(names))
         self.names = names
+        self.absent: Absent = absent
 
     def compute(self) -> dict[str, float]:  # type: ignore[override]
         """Return the numbers by name; a class that neither truth nor answer holds has none."""
         each = 100 * super().compute()
-        found = {"miou": float(each.nanmean())}
+        found = {"miou": float(100 * mean_iou(self.matrix, self.absent))}
         found["accuracy"] = float(100 * self.matrix.diagonal().sum() / self.matrix.sum().clamp_min(1))
         found |= {f"iou/{name}": float(value) for name, value in zip(self.names, each, strict=True) if value == value}
         return found
@@ -38,16 +40,17 @@ class Scores(ConfusionMatrix):
 class _Segmentation(Task):
     headline: ClassVar[tuple[str, int]] = ("miou", 1)
 
-    def __init__(self, card: Card, lovasz: float = 0.0) -> None:
+    def __init__(self, card: Card, lovasz: float = 0.0, absent: Absent = "skip") -> None:
         within(0, 100, lovasz=lovasz)
         if len(card.classes) < 2:
             raise UsageError(f"{card.name} has no classes to tell apart")
         super().__init__(card)
         self.lovasz = lovasz
+        self.absent: Absent = absent
 
     def metric(self) -> Scores:
         """Make the pooled confusion matrix."""
-        return Scores(self.card.classes)
+        return Scores(self.card.classes, self.absent)
 
     def _wrong(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of rows (P, C) with labels (P,)."""
@@ -59,12 +62,40 @@ class _Segmentation(Task):
         return loss if not self.lovasz else loss + self.lovasz * lovasz_softmax(logits.softmax(1), labels)
 
 
+@dataclass(frozen=True)
+class VoxelGrid:
+    """Voxels that count once in a loss, however many points they hold, by the label of the first of these.
+
+    Args:
+        size: metres.
+        cylindrical: voxels in (rho, phi, z), phi in bins of one degree, rather than in (x, y, z).
+    """
+
+    size: float = 0.1
+    cylindrical: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that have no meaning."""
+        within(1e-3, 100, size=self.size)
+
+    def first(self, batch: Batch) -> Tensor:
+        """Return which points (N,) are the first of their voxel."""
+        xyz = batch.points[:, :3]
+        around = (self.size, 1.0 if self.cylindrical else self.size, self.size)
+        voxels = voxelise(cylindrical(xyz) if self.cylindrical else xyz, batch.point_frame, around)
+        chosen = torch.zeros(len(xyz), dtype=torch.bool, device=xyz.device)
+        chosen[voxels.first] = True
+        return chosen
+
+
 class PointSegmentation(_Segmentation):
     """The class of every point; the head is linear.
 
     Args:
         card: of the data set.
         lovasz: weight of the Lovász-softmax loss beside cross-entropy: 1 in SLidR's protocol, 2 in SuperFlow's.
+        absent: whether a class that neither truth nor answer holds is skipped in the mean IoU, as nuScenes' benchmark
+            does, or counts as 0, as SemanticKITTI's does.
     """
 
     reads: ClassVar[Literal["points", "images"]] = "points"
