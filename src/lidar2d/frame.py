@@ -44,6 +44,7 @@ class Boxes:
     geometry: Tensor  # (M, 7) x y z, length width height in metres, yaw in radians
     classes: Tensor  # (M,) index into the card's box classes
     velocity: Tensor | None = None  # (M, 2) m/s along x and y, NaN where unknown
+    seen: Tensor | None = None  # (M, 3) as labelled: height in pixels of the image's file, occlusion 0..3, share cut off
 
     def __len__(self) -> int:
         return len(self.geometry)
@@ -102,6 +103,8 @@ class Batch:
     depth: Tensor | None = None  # (ΣV, H, W)
     regions: Tensor | None = None  # (ΣV, H, W)
     weak_labels: Tensor | None = None  # (ΣV, H, W)
+    file_intrinsics: Tensor | None = None  # (ΣV, 3, 3) of the files' own pixels, where all images are files
+    file_sizes: Tensor | None = None  # (ΣV, 2) height and width of those files
     clear: Tensor | None = None  # (B,) bool: the card trusts the image teacher in the frame's condition
     conditions: tuple[str, ...] = ()
     tokens: tuple[str, ...] = ()
@@ -152,6 +155,10 @@ class Pairs:
         """Return the pairs at the given rows (an index or a mask)."""
         return Pairs(self.point[rows], self.view[rows], self.pixel[rows], self.depth[rows])
 
+    def to(self, device: torch.device | str) -> Pairs:
+        """Return the pairs on another device."""
+        return _map_tensors(self, lambda t: t.to(device))
+
 
 def _owner(counts: Sequence[int]) -> Tensor:
     return torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(list(counts), dtype=torch.int64))
@@ -172,6 +179,7 @@ def _join_boxes(values: Sequence[Boxes | None]) -> Boxes | None:
         torch.cat([b.geometry for b in boxes]),
         torch.cat([b.classes for b in boxes]),
         _join([b.velocity for b in boxes]),
+        _join([b.seen for b in boxes]),
     )
 
 
@@ -201,6 +209,8 @@ def collate(frames: Sequence[Frame], seeds: Sequence[int] | None = None, clear: 
     if len(sizes) > 1:
         raise UsageError(f"images of one batch differ in size: {sorted(sizes)}; set --data.image_size [H,W]")
     boxes = _join_boxes([f.boxes for f in frames])
+    files = [file for f in frames for file in f.files]
+    from_files = len(files) == sum(len(f.images) for f in frames) > 0
     # a frame without cameras must not dictate the image size of the batch
     pictured = [f for f in frames if len(f.images)] or list(frames[:1])
     return Batch(
@@ -219,6 +229,8 @@ def collate(frames: Sequence[Frame], seeds: Sequence[int] | None = None, clear: 
         depth=_join([f.depth for f in frames]),
         regions=_join([f.regions for f in frames]),
         weak_labels=_join([f.weak_labels for f in frames]),
+        file_intrinsics=torch.stack([file.intrinsics for file in files]) if from_files else None,
+        file_sizes=torch.tensor([file.size for file in files]) if from_files else None,
         clear=None if clear is None else torch.tensor([f.condition in clear for f in frames]),
         conditions=tuple(f.condition for f in frames),
         tokens=tuple(f.token for f in frames),

@@ -1,17 +1,18 @@
 """Judges without training: an encoder that sees places finds them again, one that sees nothing does not."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from lidar2d.bench.correspondence import Correspondence, recall
-from lidar2d.bench.normals import summary, surface_normals
+from lidar2d.bench.normals import Normals, summary, surface_normals
 from lidar2d.bench.protocol import Session, Splits
 from lidar2d.data.card import load_card
 from lidar2d.errors import UsageError
-from lidar2d.frame import Frame
+from lidar2d.frame import Boxes, Frame, Pairs
 from lidar2d.metrics.angles import angle
 from lidar2d.metrics.rank import effective_rank, rank_me
 from lidar2d.nets.encoder import ImageEncoder
@@ -77,7 +78,56 @@ def test_places_are_found_again_and_nothing_is_by_constant_features():
     assert judged(Places(0.0))["recall/20px"] < 40
 
 
-def test_points_that_move_are_left_out_and_frames_without_common_points_are_told():
+def test_every_frame_is_encoded_once_though_it_follows_another():
+    class Counting(Places):
+        calls = 0
+
+        def forward(self, images):
+            self.calls += 1
+            return super().forward(images)
+
+    encoder = Counting()
+    judged(encoder)
+    assert encoder.calls == 2
+
+
+def test_points_that_move_are_left_out():
+    class Driven(Wall):
+        """A box stands around the left half of the wall, whose places look like one another."""
+
+        boxes: Boxes | None = Boxes(torch.tensor([[10.0, 2.5, 0, 4, 4.9, 8, 0]]), torch.tensor([0]))
+
+        def __getitem__(self, index):
+            frame = super().__getitem__(index)
+            blank = torch.arange(96)[None, :] < 48
+            return replace(frame, images=frame.images.where(~blank, frame.images.new_tensor(0.5)), boxes=self.boxes)
+
+    class Unboxed(Driven):
+        boxes = None
+
+    seen, all_of_it = (
+        Correspondence(stride=1).judge(Places(), Splits(None, None, source), SESSION)[0].metrics
+        for source in (Driven(), Unboxed())
+    )
+    assert seen["recall/10px"] > 95
+    assert all_of_it["recall/10px"] < 80
+
+
+@pytest.mark.gpu
+def test_a_gpu_tells_what_a_cpu_tells():
+    class Placed(Places):
+        def __init__(self):
+            super().__init__()
+            self.nothing = torch.nn.Parameter(torch.zeros(1))
+
+    wall = Splits(Wall(), None, Wall())
+    for protocol in (Correspondence(stride=1), Normals(neighbours=1)):
+        here = protocol.judge(Placed(), wall, SESSION)[0].metrics
+        there = protocol.judge(Placed().cuda(), wall, SESSION)[0].metrics
+        assert there == pytest.approx(here, abs=0.5)
+
+
+def test_frames_without_common_points_are_told():
     class One(Wall):
         def __getitem__(self, index):
             frame = super().__getitem__(index)
@@ -123,3 +173,8 @@ def test_normals_of_a_wall_and_a_floor_look_at_the_sensor():
         torch.testing.assert_close(found[flat], torch.tensor(normal).expand(int(flat.sum()), 3), atol=1e-2, rtol=0)
     assert summary(torch.tensor([0.0, 20, 40]))["within/22.5deg"] == pytest.approx(200 / 3)
     assert summary(torch.tensor([])) == {}
+
+
+def test_pairs_move_whole():
+    found = Pairs(torch.arange(3), torch.zeros(3, dtype=torch.int64), torch.ones(3, 2), torch.ones(3)).to("meta")
+    assert {getattr(found, name).device.type for name in ("point", "view", "pixel", "depth")} == {"meta"}

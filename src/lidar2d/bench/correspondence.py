@@ -6,7 +6,8 @@ or of neighbouring key frames, is sought in the second image by the feature that
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -62,11 +63,7 @@ class Correspondence(Protocol):
         groups = {name: rows for name, rows in by_condition(splits.test).items() if name != ALL}
         chosen = {name: _spaced(rows, self.frames) for name, rows in groups.items()}
         advance = session.progress("frames", sum(map(len, chosen.values())))
-        errors: dict[str, list[Tensor]] = {name: [] for name in groups}  # rows of pixels apart, angle
-        for name, rows in chosen.items():
-            for row in rows:
-                errors[name] += self._frame(encoder, splits.test, row)
-                advance()
+        errors = {name: list(self._errors(encoder, splits.test, rows, advance)) for name, rows in chosen.items()}
         counts = {name: len(rows) for name, rows in chosen.items()}
         if len(groups) > 1:
             errors[ALL] = [part for name in groups for part in errors[name]]
@@ -75,60 +72,80 @@ class Correspondence(Protocol):
             raise UsageError(f"{splits.test.card.name}: no LiDAR point is seen by two cameras")
         return [Verdict(name, recall(torch.cat(errors[name])), counts[name], "none") for name in errors if errors[name]]
 
-    def _frame(self, encoder: ImageEncoder, source: Source, row: int) -> Iterator[Tensor]:
-        """Yield how far off (P, 2) in pixels, and at which angle, each pair of views finds its points."""
-        frame = source[row]
-        rng = np.random.default_rng(frame_seed(0, 0, frame.token))
-        maps = self._maps(encoder, frame)
-        found = _visible(frame, _static(frame))
-        for first in range(len(frame.images)):
-            for second in range(len(frame.images)):
-                if first != second:
-                    yield from self._pair(frame, maps, found, frame, maps, found, first, second, rng)
-        if not isinstance(source, Moving) or (after := source.following(row)) is None:
-            return
-        # the same points, where the next frame's LiDAR would have them; what hides them is its own scan
-        other = source[after[0]]
-        others = self._maps(encoder, other)
-        moved = transform(after[1], frame.points[:, :3].double())
-        beyond = _visible(other, torch.ones(len(other.points), dtype=torch.bool), moved[_static(frame)], _static(frame))
-        for first in range(len(frame.images)):
-            for second in range(len(other.images)):
-                yield from self._pair(frame, maps, found, other, others, beyond, first, second, rng, after[1])
+    def _errors(
+        self, encoder: ImageEncoder, source: Source, rows: Sequence[int], advance: Callable[[], None]
+    ) -> Iterator[Tensor]:
+        """Yield how far off (P, 2) in pixels, and at which angle, each pair of views finds its points, frame by frame.
 
-    def _maps(self, encoder: ImageEncoder, frame: Frame) -> Tensor:
-        """Return features (V, C, h, w) of unit length, a cell every ``stride`` pixels."""
+        Points are sought in the other images of their frame, and in all of the next one, which is encoded once.
+        """
+        ahead: Shot | None = None
+        for row in rows:
+            shot = ahead if ahead is not None and ahead.row == row else self._shot(encoder, source, row)
+            others = [(shot, torch.eye(4, dtype=torch.float64))]
+            ahead = None
+            if isinstance(source, Moving) and (after := source.following(row)) is not None:
+                ahead = self._shot(encoder, source, after[0])
+                others.append((ahead, after[1]))
+            yield from self._seek(shot, others)
+            advance()
+
+    def _shot(self, encoder: ImageEncoder, source: Source, row: int) -> Shot:
+        frame = source[row]
         height, width = frame.images.shape[-2:]
         maps = encoder(frame.images.to(device_of(encoder))).float()
         size = (max(1, height // self.stride), max(1, width // self.stride))
-        return normalize(interpolate(maps, size, mode="bilinear", align_corners=False), dim=1)
+        return Shot(row, frame, normalize(interpolate(maps, size, mode="bilinear", align_corners=False), dim=1))
 
-    def _pair(
-        self,
-        frame: Frame,
-        maps: Tensor,
-        found: Pairs,
-        other: Frame,
-        others: Tensor,
-        beyond: Pairs,
-        first: int,
-        second: int,
-        rng: np.random.Generator,
-        motion: Tensor | None = None,
-    ) -> Iterator[Tensor]:
-        here, there = found[found.view == first], beyond[beyond.view == second]
-        common, left, right = np.intersect1d(here.point.numpy(), there.point.numpy(), return_indices=True)
+    def _seek(self, shot: Shot, others: Sequence[tuple[Shot, Tensor]]) -> Iterator[Tensor]:
+        """Seek the points of a frame in others, to whose axes motions (4, 4) lead."""
+        rng = np.random.default_rng(frame_seed(0, 0, shot.frame.token))
+        sought = _static(shot.frame)
+        own = _views(shot, sought, torch.eye(4, dtype=torch.float64))
+        for other, motion in others:
+            views = own if other is shot else _views(other, sought, motion)
+            for first in range(len(own.centres)):
+                for second in range(len(views.centres)):
+                    if views is not own or first != second:
+                        yield from self._pair(own, first, views, second, rng)
+
+    def _pair(self, here: Views, first: int, there: Views, second: int, rng: np.random.Generator) -> Iterator[Tensor]:
+        """Yield the errors of points that one view sees and that are sought in another one, unless there are none."""
+        start, goal = here.found[here.found.view == first], there.found[there.found.view == second]
+        common, left, right = np.intersect1d(start.point.numpy(), goal.point.numpy(), return_indices=True)
         if not len(common):
             return
         drawn = rng.permutation(len(common))[: self.points]
-        here, there = here[torch.from_numpy(left[drawn])], there[torch.from_numpy(right[drawn])]
-        place = match(maps, here, others[second], collate([frame]).image_size)
-        apart = (place.cpu() - there.pixel).norm(dim=1)
-        xyz = frame.points[here.point, :3].double()
-        rays = [xyz - invert_pose(frame.cam_from_lidar[first])[:3, 3]]
-        behind = invert_pose(other.cam_from_lidar[second])[:3, 3]
-        rays.append(xyz - (behind if motion is None else transform(invert_pose(motion), behind[None])[0]))
-        yield torch.stack([apart, angle(rays[0], rays[1])], 1)
+        start, goal = start[torch.from_numpy(left[drawn])], goal[torch.from_numpy(right[drawn])]
+        place = match(here.maps, start, there.maps[second], here.size)
+        xyz = here.sought[start.point]
+        yield torch.stack(
+            [
+                (place.cpu() - goal.pixel).norm(dim=1),
+                angle(xyz - here.centres[first], xyz - there.centres[second]),
+            ],
+            1,
+        )
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A frame, and what an encoder makes of its images."""
+
+    row: int  # of the source
+    frame: Frame
+    maps: Tensor  # (V, C, h, w) features of unit length
+
+
+@dataclass(frozen=True)
+class Views:
+    """The cameras of a frame, and where they see points that are sought; these may be another frame's."""
+
+    maps: Tensor  # (V, C, h, w) features of unit length
+    size: tuple[int, int]  # height and width of the images, pixels
+    sought: Tensor  # (M, 3) metres, in the axes of the LiDAR that measured them
+    found: Pairs  # of those points and pixels of the V images
+    centres: Tensor  # (V, 3) metres: where the cameras stand in those axes
 
 
 def match(maps: Tensor, at: Pairs, other: Tensor, size: tuple[int, int]) -> Tensor:
@@ -136,11 +153,11 @@ def match(maps: Tensor, at: Pairs, other: Tensor, size: tuple[int, int]) -> Tens
 
     Args:
         maps: (V, C, h, w) features of unit length.
-        at: P pixels of those images.
+        at: P pixels of those images, on any device.
         other: (C, h, w) features of unit length.
         size: (height, width) of the images, pixels.
     """
-    queries = read(maps, Pairs(at.point, at.view, at.pixel.float(), at.depth), size)
+    queries = read(maps, at.to(maps.device), size)
     nearest = (queries @ other.flatten(1)).argmax(1)
     height, width = other.shape[-2:]
     row, column = nearest // width, nearest % width
@@ -164,32 +181,33 @@ def _spaced(rows: list[int], most: int) -> list[int]:
 
 
 def _static(frame: Frame) -> Tensor:
-    """Return which points (N,) lie in no box."""
+    """Return the points (M, 3) that lie in no box."""
+    xyz = frame.points[:, :3].double()
     if frame.boxes is None or not len(frame.boxes):
-        return torch.ones(len(frame.points), dtype=torch.bool)
-    return ~points_in_boxes(frame.points[:, :3].double(), frame.boxes.geometry.double()).any(0)
+        return xyz
+    return xyz[~points_in_boxes(xyz, frame.boxes.geometry.double()).any(0)]
 
 
-def _visible(frame: Frame, kept: Tensor, more: Tensor | None = None, rows: Tensor | None = None) -> Pairs:
-    """Return the pairs of a frame's points that are kept and that nothing hides.
+def _views(shot: Shot, sought: Tensor, motion: Tensor) -> Views:
+    """Find points in the images of a frame.
 
     Args:
-        frame: of the cameras, whose own points hide others.
-        kept: which of its own points (N,) are meant.
-        more: other points (M, 3) in its LiDAR's axes, that are meant instead.
-        rows: which rows of another frame's points those are, as a mask; pairs name them so.
+        shot: the frame.
+        sought: (M, 3) metres, in the axes of the LiDAR that measured them.
+        motion: (4, 4) from those axes to the frame's own.
     """
+    centres = invert_pose(shot.frame.cam_from_lidar)[:, :3, 3]
+    height, width = shot.frame.images.shape[-2:]
+    found = _visible(shot.frame, transform(motion, sought))
+    return Views(shot.maps, (height, width), sought, found, transform(invert_pose(motion), centres))
+
+
+def _visible(frame: Frame, xyz: Tensor) -> Pairs:
+    """Return the pairs of points (M, 3) that no point of the frame's scan hides from its cameras."""
     own = frame.points[:, :3].double()
-    xyz = own if more is None else torch.cat([own, more])
-    batch = collate([_with_points(frame, xyz)])
+    everything = torch.cat([own, xyz])
+    points = torch.cat([everything, torch.zeros(len(everything), 1, dtype=torch.float64)], 1)
+    batch = collate([Frame(points, frame.images, frame.intrinsics, frame.cam_from_lidar, token=frame.token)])
     found = pairs(batch, zbuffer=ZBuffer())
-    if more is None:
-        return found[kept[found.point]]
-    assert rows is not None
     found = found[found.point >= len(own)]
-    return Pairs(torch.nonzero(rows)[:, 0][found.point - len(own)], found.view, found.pixel, found.depth)
-
-
-def _with_points(frame: Frame, xyz: Tensor) -> Frame:
-    points = torch.cat([xyz, torch.zeros(len(xyz), 1, dtype=xyz.dtype)], 1)
-    return Frame(points, frame.images, frame.intrinsics, frame.cam_from_lidar, token=frame.token)
+    return replace(found, point=found.point - len(own))

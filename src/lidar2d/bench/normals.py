@@ -87,8 +87,7 @@ class Normals(Protocol):
         turned = torch.einsum("pij,pj->pi", frame.cam_from_lidar[found.view, :3, :3].float(), normal[found.point])
         device = device_of(encoder)
         maps = encoder(frame.images.to(device)).float()
-        at = type(found)(found.point, found.view.to(device), found.pixel.float().to(device), found.depth)
-        return read(maps, at, batch.image_size), turned.to(device)
+        return read(maps, found.to(device), batch.image_size), turned.to(device)
 
 
 def surface_normals(xyz: Tensor, voxel: float) -> tuple[Tensor, Tensor]:
