@@ -13,13 +13,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from lidar2d.errors import within
 from lidar2d.frame import Batch, Boxes, Pairs
+
+# of a box, by its corners: those of the bottom, of the top, and the upright ones
+_EDGES = ([0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3], [1, 2, 3, 0, 5, 6, 7, 4, 4, 5, 6, 7])
+_NEAREST = 0.1  # metres before the camera, from which on boxes are seen
 
 
 @dataclass(frozen=True)
@@ -118,10 +122,24 @@ def visible(found: Pairs, zbuffer: ZBuffer, height: int, width: int) -> Tensor:
 
 def depth_map(found: Pairs, views: int, height: int, width: int) -> Tensor:
     """Paint pairs into depth maps (V, H, W): the nearest point wins, 0 where there is none."""
-    column, row = found.pixel.floor().long().unbind(-1)
-    index = (found.view * height + row) * width + column
+    index = _pixel_index(found, height, width)
     painted = found.depth.new_full((views * height * width,), torch.inf).scatter_reduce(0, index, found.depth, "amin")
     return torch.where(painted.isinf(), 0.0, painted).view(views, height, width)
+
+
+def label_map(found: Pairs, labels: Tensor, views: int, height: int, width: int) -> Tensor:
+    """Paint the labels (N,) of paired points into maps (V, H, W): the nearest point wins, -1 where there is none."""
+    index = _pixel_index(found, height, width)
+    won = found.depth == depth_map(found, views, height, width).flatten()[index]
+    painted = labels.new_full((views * height * width,), -1)
+    # of points at the same depth the largest label, so that their order says nothing
+    painted = painted.scatter_reduce(0, index[won], labels[found.point[won]], "amax")
+    return painted.view(views, height, width)
+
+
+def _pixel_index(found: Pairs, height: int, width: int) -> Tensor:
+    column, row = found.pixel.floor().long().unbind(-1)
+    return (found.view * height + row) * width + column
 
 
 def box_corners(geometry: Tensor) -> Tensor:
@@ -136,6 +154,32 @@ def points_in_boxes(xyz: Tensor, geometry: Tensor) -> Tensor:
     """Return a mask (M, N): which point lies inside, or on the surface of, which box."""
     local = _rotate_xy(xyz.to(geometry.dtype)[None] - geometry[:, None, :3], -geometry[:, 6, None])
     return (local.abs() <= geometry[:, None, 3:6] / 2).all(-1)
+
+
+def image_rectangles(geometry: Tensor, image_from_lidar: Tensor, size: tuple[float, float]) -> Tensor:
+    """Return the rectangles (M, 4) that boxes (M, 7) fill in an image: left, top, right, bottom in pixels.
+
+    They end at the centres of the outermost pixels; boxes behind the camera and beside the image fill none, which is
+    said by right <= left or bottom <= top.
+
+    Args:
+        geometry: of the boxes.
+        image_from_lidar: (3, 4) K T.
+        size: height and width of the image.
+    """
+    places = transform(image_from_lidar, box_corners(geometry).to(image_from_lidar.dtype))
+    start, end = places[:, _EDGES[0]], places[:, _EDGES[1]]
+    near, far = start[..., 2], end[..., 2]
+    cut = (near < _NEAREST) != (far < _NEAREST)
+    along = (_NEAREST - near) / torch.where(cut, far - near, 1.0)
+    # what is seen of a box is spanned by its corners before the camera, and by its edges where they come before it
+    places = torch.cat([places, torch.lerp(start, end, along[..., None])], 1)
+    seen = torch.cat([places[:, :8, 2] >= _NEAREST, cut], 1)[..., None]
+    pixels = places[..., :2] / places[..., 2:]
+    low, high = pixels.new_tensor([0.5, 0.5]), pixels.new_tensor([size[1] - 0.5, size[0] - 0.5])
+    first = torch.where(seen, pixels, torch.inf).amin(1).clamp(low, high)
+    last = torch.where(seen, pixels, -torch.inf).amax(1).clamp(low, high)
+    return torch.cat([first, last], 1)
 
 
 def _rotate_xy(xyz: Tensor, yaw: Tensor) -> Tensor:
@@ -159,4 +203,4 @@ def transform_boxes(matrix: Tensor, boxes: Boxes) -> Boxes:
     )
     velocity = None if boxes.velocity is None else boxes.velocity.to(matrix.dtype) @ matrix[:2, :2].T
     kind = boxes.geometry.dtype
-    return Boxes(moved.to(kind), boxes.classes, None if velocity is None else velocity.to(kind))
+    return replace(boxes, geometry=moved.to(kind), velocity=None if velocity is None else velocity.to(kind))

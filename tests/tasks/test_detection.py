@@ -87,7 +87,7 @@ def test_boxes_go_into_maps_and_come_back():
     batch = collate([Town()[k] for k in range(3)])
     truth = TASK.truth(batch)
     assert truth.shape == (3, 128, 9)
-    maps = torch.full((3, 2 + 8, TASK.side, TASK.side), -20.0)
+    maps = torch.full((3, 2 + 8, *TASK.shape), -20.0)
     for frame in range(3):
         rows = truth[frame][truth[frame][:, 7] >= 0].float()
         row, column = TASK._cells(rows)
@@ -128,7 +128,7 @@ def test_features_that_tell_boxes_are_learnt_and_constant_ones_are_not():
         samples = Kept(task, encoder, source, range(len(source)), None)
         kept = [samples[k]() for k in range(len(samples))]
         frames = [partial(kept.__getitem__, k) for k in range(len(kept))]
-        training = Training(160, (0.01,), 3)
+        training = Training(rates=(0.01,), epochs=160, batch_size=3)
         heads = train_heads(task, encoder.channels, show(frames, 3, 0), training, 0, lambda: None)
         found = measure(task, heads, frames)[0.01]["ap3d/car"]
         assert low <= found <= high

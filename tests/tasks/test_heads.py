@@ -1,6 +1,7 @@
 """Heads: each rate as if alone, kept features as computed ones, good features told from constant ones."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,12 +9,12 @@ from torch import nn
 
 from lidar2d.data.card import load_card
 from lidar2d.errors import DataError, SettingError, UsageError
-from lidar2d.frame import Frame
+from lidar2d.frame import Frame, collate
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
 from lidar2d.tasks.depth import Depth, DepthHead
 from lidar2d.tasks.heads import Training, measure, show, train_heads
 from lidar2d.tasks.kept import Kept, digest
-from lidar2d.tasks.segmentation import PixelSegmentation, PointSegmentation
+from lidar2d.tasks.segmentation import PixelSegmentation, PointSegmentation, VoxelGrid
 
 CARD = load_card("synthetic")
 CLASSES = len(CARD.classes)
@@ -24,9 +25,9 @@ class Frames:
 
     card = CARD
 
-    def __init__(self, count=6, points=200, flat=False, **lacking):
+    def __init__(self, count=6, size=200, flat=False, **lacking):
         self.tokens, self.conditions = [f"f{k}" for k in range(count)], ["day"] * count
-        self.points, self.flat, self.lacking, self.read = points, flat, lacking, 0
+        self.size, self.flat, self.lacking, self.read = size, flat, lacking, 0
 
     def __len__(self):
         return len(self.tokens)
@@ -34,12 +35,12 @@ class Frames:
     def __getitem__(self, index):
         self.read += 1
         rng = torch.Generator().manual_seed(index)
-        labels = torch.randint(-1, CLASSES, (self.points,), generator=rng)
+        labels = torch.randint(-1, CLASSES, (self.size,), generator=rng)
         cells = torch.randint(0, CLASSES, (2, 6, 8), generator=rng)
         if self.flat:  # one class an image, so that no border is blurred
             cells = cells[:, :1, :1].expand(2, 6, 8)
         pixels = cells.repeat_interleave(4, 1).repeat_interleave(4, 2)
-        points = torch.zeros(self.points, 4)
+        points = torch.zeros(self.size, 4)
         points[:, 0] = labels.clamp_min(0)
         given = {
             "points": points,
@@ -162,6 +163,81 @@ def test_files_that_are_damaged_are_made_again_and_a_full_disk_is_told(tmp_path,
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000000.pt"]
 
 
+def test_a_training_has_so_many_steps_or_so_many_epochs():
+    shown = show(frames(PointSegmentation(CARD), OneHot()), 4, seed=0)
+    assert shown.steps == 2  # of six frames; the last batch has two
+    steps = []
+    for training in (Training((0.1,), epochs=3, batch_size=4), Training((0.1,), steps=5, batch_size=4)):
+        count = iter(range(100))
+        train_heads(PointSegmentation(CARD), CLASSES, shown, training, 0, lambda count=count: next(count))
+        steps.append(next(count))
+    assert steps == [6, 5]
+    with pytest.raises(UsageError, match="heads train for steps or for epochs; steps 5 and epochs 3 is given"):
+        Training((0.1,), epochs=3, steps=5)
+
+
+@pytest.mark.parametrize(("total", "warmup"), [(40, 0.3), (40, 12), (7, 0.3), (100, 2)])
+def test_one_cycle_is_that_of_pytorch(total, warmup):
+    share = warmup if warmup < 1 else warmup / total
+    own = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(
+        own, 0.3, total, pct_start=round(share * total) / total, cycle_momentum=False
+    )
+    training = Training((0.3,), steps=total, warmup=warmup, decay="one-cycle")
+    for step in range(total):
+        assert 0.3 * training.factor(step, 5) == pytest.approx(theirs.get_last_lr()[0], rel=1e-9)
+        own.step()
+        if step < total - 1:
+            theirs.step()
+
+
+def test_a_linear_decay_falls_evenly_after_the_warm_up():
+    training = Training((1.0,), steps=12, warmup=2, decay="linear")
+    found = [training.factor(step, 5) for step in range(13)]
+    assert found == pytest.approx([0.5, 1.0, *(1 - k / 10 for k in range(11))])
+
+
+def test_a_voxel_counts_once_in_the_loss_and_all_of_its_points_are_judged():
+    task = PointSegmentation(CARD, lovasz=1.0, voxels=VoxelGrid(size=1.0, cylindrical=False))
+    points = torch.tensor([[0.1, 0, 0, 0], [5, 5, 5, 0], [0.9, 0, 0, 0], [5.5, 5.5, 5.5, 0], [9, 0, 0, 0]])
+    labels = torch.tensor([2, -1, 3, 4, 1])
+    batch = collate([replace(Frames()[0], points=points, labels=labels)])
+    truth = task.truth(batch)
+    assert truth.tolist() == [[2, 2], [-1, -1], [3, -1], [4, -1], [1, 1]]
+    logits = torch.randn(5, CLASSES)
+    plain = PointSegmentation(CARD, lovasz=1.0)
+    wanted = plain.loss(logits[[0, 4]], torch.tensor([[2, 2], [1, 1]]))
+    torch.testing.assert_close(task.loss(logits, truth), wanted)
+    assert task.answer(logits, truth)[1].tolist() == labels.tolist()
+
+
+def test_points_stand_for_pixels_that_have_no_truth_of_their_own():
+    frame = Frames()[0]
+    looking_along_x = torch.tensor([[0.0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]], dtype=torch.float64)
+    intrinsics = torch.tensor([[16.0, 0, 16], [0, 16, 12], [0, 0, 1]], dtype=torch.float64)
+    points = torch.tensor([[10.0, 0, 0, 0], [4.0, 0, 0, 0], [8.0, 4.0, 0, 0], [-5.0, 0, 0, 0]])
+    frame = replace(
+        frame,
+        points=points,
+        labels=torch.tensor([1, 2, 3, 4]),
+        pixel_labels=None,
+        depth=None,
+        intrinsics=intrinsics.expand(2, 3, 3),
+        cam_from_lidar=looking_along_x.expand(2, 4, 4),
+    )
+    batch = collate([frame])
+    labels, depth = PixelSegmentation(CARD).truth(batch), Depth(CARD).truth(batch)
+    for view in range(2):
+        assert {(*at, labels[view][tuple(at)].item()) for at in (labels[view] >= 0).nonzero().tolist()} == {
+            (12, 16, 2),
+            (12, 8, 3),
+        }
+        assert {(*at, depth[view][tuple(at)].item()) for at in (depth[view] > 0).nonzero().tolist()} == {
+            (12, 16, 4.0),
+            (12, 8, 8.0),
+        }
+
+
 def test_weights_tell_networks_apart():
     assert digest(OneHot()) == digest(OneHot())
     assert digest(OneHot()) != digest(OneHot(0.5))
@@ -172,8 +248,13 @@ def test_weights_tell_networks_apart():
     ("task", "encoder", "lacking", "said"),
     [
         (PointSegmentation(CARD), OneHot(), {"labels": None}, "synthetic has no labels of points"),
-        (PixelSegmentation(CARD), OneHotCells(), {"pixel_labels": None}, "no labels of pixels"),
-        (Depth(CARD), OneHotCells(), {"depth": None}, "synthetic has no depth"),
+        (PixelSegmentation(CARD), OneHotCells(), {"pixel_labels": None, "labels": None}, "labels neither of pixels"),
+        (
+            Depth(CARD),
+            OneHotCells(),
+            {"depth": None, "points": torch.zeros(0, 4), "labels": None},
+            "synthetic has neither depth",
+        ),
         (PointSegmentation(CARD), OneHot(math.nan), {}, "features of f0 are not finite"),
     ],
 )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lidar2d.bench.protocol import ALL, Protocol, Session, Splits, Verdict, by_condition, needed, rows_of
@@ -20,9 +20,23 @@ from lidar2d.data.stream import Key
 from lidar2d.errors import SettingError, UsageError, within
 from lidar2d.frame import Batch, collate
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
-from lidar2d.tasks.heads import Shown, Training, Tuned, measure, show, train_heads
+from lidar2d.nets.sliding import Sliding
+from lidar2d.tasks.heads import Shown, Training, Tuned, measure, show, shuffled, train_heads
 from lidar2d.tasks.kept import Kept, device_of
 from lidar2d.tasks.task import Sample, Task
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window that slides over images too large for it.
+
+    Args:
+        side: pixels.
+        step: pixels from one place of it to the next.
+    """
+
+    side: int = 512
+    step: int = 341
 
 
 class Probe(Protocol):
@@ -34,6 +48,8 @@ class Probe(Protocol):
         conditions: of the frames that heads learn from.
         augment: what is random about those frames; without it frozen features are computed once and kept.
         tune: the encoder's learning rate, times that of the head; 0 leaves it frozen, in evaluation mode.
+        window: through which an image encoder sees the frames, where they are larger; without it they are seen whole.
+        mirror: what is said of a judged image is averaged with what is said of its mirror image.
     """
 
     def __init__(
@@ -43,12 +59,14 @@ class Probe(Protocol):
         conditions: Literal["clear", "all"] = "all",
         augment: Augment | None = None,
         tune: float = 0.0,
+        window: Window | None = None,
+        mirror: bool = False,
     ) -> None:
         within(0, 1000, tune=tune)
         if tune and len(training.rates) > 1:
             raise SettingError("rates", training.rates, "an encoder that is tuned trains with one rate")
         self.task, self.training, self.conditions = task, training, conditions
-        self.augment, self.tune = augment, tune
+        self.augment, self.tune, self.window, self.mirror = augment, tune, window, mirror
 
     def reads(self, card: Card) -> Literal["points", "images"]:
         """Return what the task reads."""
@@ -67,56 +85,71 @@ class Probe(Protocol):
         for source in (learn, choose, splits.test):
             if source is not None:  # so that what could never be judged is told at once
                 task.truth(collate([source[0]]))
-        encoder = copy.deepcopy(encoder) if self.tune else encoder
-        encoder.eval()
-        shown = self._shown(task, encoder, learn, session)
-        tuned = Tuned(_unfrozen(encoder), self.tune) if self.tune else None
-        advance = session.progress("heads", shown.steps * self.training.epochs)
+        asked = _Asked(task, self._prepared(encoder), session)
+        shown = self._shown(asked, learn)
+        tuned = Tuned(asked.encoder, self.tune) if self.tune else None
+        advance = session.progress("heads", self.training.total(shown.steps))
         heads = train_heads(task, encoder.channels, shown, self.training, session.seed, advance, tuned)
-        encoder.eval()
-        best = self.training.rates[0] if choose is None else self._best(task, encoder, heads, choose, session)
+        asked.encoder.eval()
+        best = self.training.rates[0] if choose is None else self._best(asked, heads, choose)
         chosen = f"last, rate {best:g} of {len(heads)} on val" if several else "last"
-        return self._verdicts(task, encoder, heads[best], splits.test, chosen, session)
+        return self._verdicts(asked, heads[best], splits.test, chosen)
 
-    def _shown(self, task: Task, encoder: PointEncoder | ImageEncoder, learn: Source, session: Session) -> Shown:
+    def _prepared(self, encoder: PointEncoder | ImageEncoder) -> PointEncoder | ImageEncoder:
+        if self.tune:
+            encoder = copy.deepcopy(encoder).requires_grad_(True)
+            if isinstance(encoder, ImageEncoder):
+                encoder.frozen = False
+        if self.window is not None and isinstance(encoder, ImageEncoder):
+            encoder = Sliding(encoder, self.window.side, self.window.step)
+        return encoder.eval()
+
+    def _shown(self, asked: _Asked, learn: Source) -> Shown:
         rows = rows_of(learn, self.conditions)
         if self.augment is None and not self.tune:
-            kept = Kept(task, encoder, learn, rows, session.keep)
-            return show(kept, self.training.batch_size, session.seed)
-        augmented = self.augment or Augment()
-        return _augmented(task, encoder, learn, rows, augmented, self.training.batch_size, session, bool(self.tune))
+            kept = Kept(asked.task, asked.encoder, learn, rows, asked.session.keep)
+            return show(kept, self.training.batch_size, asked.session.seed)
+        return self._augmented(asked, learn, rows)
 
-    def _best(
-        self,
-        task: Task,
-        encoder: PointEncoder | ImageEncoder,
-        heads: Mapping[float, nn.Module],
-        choose: Source,
-        session: Session,
-    ) -> float:
+    def _augmented(self, asked: _Asked, source: Source, rows: Sequence[int]) -> Shown:
+        """Show each frame once an epoch, another way each time; features of a tuned encoder carry gradients."""
+        task, encoder, session, size = asked.task, asked.encoder, asked.session, self.training.batch_size
+        augment, tuned = self.augment or Augment(), bool(self.tune)
+        frames = TrainingFrames(source, session.seed, augment, getattr(source, "image_size", None), None, "stop")
+
+        def keys(epoch: int) -> list[list[Key]]:
+            return [
+                [(epoch, rows[place]) for place in batch] for batch in shuffled(len(rows), size, session.seed, epoch)
+            ]
+
+        def samples(epoch: int) -> Iterator[Sample]:
+            loader = DataLoader(frames, batch_size=None, sampler=keys(epoch), num_workers=session.workers)
+            for batch in loader:
+                if isinstance(batch, UsageError):
+                    raise batch
+                batch = batch.to(device_of(encoder))
+                encoder.train(tuned)
+                yield Sample(task.features(encoder, batch), task.truth(batch)) if tuned else task.sample(encoder, batch)
+
+        return Shown(-(-len(rows) // size), samples)
+
+    def _best(self, asked: _Asked, heads: Mapping[float, nn.Module], choose: Source) -> float:
         rows = rows_of(choose, self.conditions)
-        frames = Kept(task, encoder, choose, rows, None, session.progress("choose", len(rows)))
-        found = measure(task, heads, frames)
-        name, sign = task.headline
+        advance = asked.session.progress("choose", len(rows))
+        found = measure(asked.task, heads, Kept(asked.task, asked.encoder, choose, rows, None, advance))
+        name, sign = asked.task.headline
         return max(self.training.rates, key=lambda lr: sign * found[lr][name])
 
     @torch.no_grad()
-    def _verdicts(
-        self,
-        task: Task,
-        encoder: PointEncoder | ImageEncoder,
-        head: nn.Module,
-        test: Source,
-        chosen: str,
-        session: Session,
-    ) -> list[Verdict]:
+    def _verdicts(self, asked: _Asked, head: nn.Module, test: Source, chosen: str) -> list[Verdict]:
+        task, session = asked.task, asked.session
         groups = by_condition(test)
         metrics = {condition: task.metric() for condition in groups}
         advance = session.progress("test", len(test))
         for row, condition in enumerate(test.conditions):
             frame = test[row]
-            sample = task.sample(encoder, collate([frame]).to(device_of(encoder)))
-            answer, truth = (part.cpu() for part in task.answer(head(sample.features), sample.truth))
+            batch = collate([frame]).to(device_of(asked.encoder))
+            answer, truth = (part.cpu() for part in task.answer(*self._said(asked, head, batch)))
             for name in {condition, ALL} & set(groups):
                 metrics[name].update(answer, truth)
             if session.look is not None:
@@ -124,40 +157,20 @@ class Probe(Protocol):
             advance()
         return [Verdict(name, metrics[name].compute(), len(rows), chosen) for name, rows in groups.items()]
 
-
-def _unfrozen(encoder: PointEncoder | ImageEncoder) -> nn.Module:
-    encoder.requires_grad_(True)
-    return encoder
-
-
-def _augmented(
-    task: Task,
-    encoder: PointEncoder | ImageEncoder,
-    source: Source,
-    rows: Sequence[int],
-    augment: Augment,
-    batch_size: int,
-    session: Session,
-    tuned: bool,
-) -> Shown:
-    """Show each frame once an epoch, another way each time; features of a tuned encoder carry gradients."""
-    frames = TrainingFrames(source, session.seed, augment, getattr(source, "image_size", None), None, "stop")
-
-    def keys(epoch: int) -> list[list[Key]]:
-        order = np.random.default_rng([session.seed, epoch]).permutation(len(rows)).tolist()
-        found = [(epoch, rows[place]) for place in order]
-        return [found[start : start + batch_size] for start in range(0, len(found), batch_size)]
-
-    def samples(epoch: int) -> Iterator[Sample]:
-        loader = DataLoader(frames, batch_size=None, sampler=keys(epoch), num_workers=session.workers)
-        for batch in loader:
-            if isinstance(batch, UsageError):
-                raise batch
-            encoder.train(tuned)
-            yield _sample(task, encoder, batch.to(device_of(encoder)), tuned)
-
-    return Shown(-(-len(rows) // batch_size), samples)
+    def _said(self, asked: _Asked, head: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return what a head says of a batch, and the truth."""
+        sample = asked.task.sample(asked.encoder, batch)
+        output: Tensor = head(sample.features)
+        if self.mirror and isinstance(asked.encoder, ImageEncoder):
+            mirrored = asked.task.features(asked.encoder, replace(batch, images=batch.images.flip(-1)))
+            output = (output + head(mirrored).flip(-1)) / 2
+        return output, sample.truth
 
 
-def _sample(task: Task, encoder: PointEncoder | ImageEncoder, batch: Batch, tuned: bool) -> Sample:
-    return Sample(task.features(encoder, batch), task.truth(batch)) if tuned else task.sample(encoder, batch)
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked of which network, and in which session."""
+
+    task: Task
+    encoder: PointEncoder | ImageEncoder
+    session: Session

@@ -37,7 +37,8 @@ class Stage:
         lr: peak learning rate at the recipe's batch size.
         weight_decay: of the optimiser.
         warmup: steps of linear warm-up.
-        decay: ``cosine`` to zero by step, ``cosine-by-epoch`` as the SLidR family steps it, or ``constant``.
+        decay: ``cosine`` to zero by step, ``cosine-by-epoch`` as the SLidR family steps it, ``linear`` to zero,
+            ``one-cycle`` as PyTorch's OneCycleLR, or ``constant``.
         clip: largest norm of the gradient; 0 turns clipping off.
     """
 

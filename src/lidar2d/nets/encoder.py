@@ -89,6 +89,11 @@ class ImageEncoder(Encoder):
     stride: int  # pixels of the image to one cell of the map, in either direction
     frozen: bool = False  # it never trains, whatever the method
 
+    @property
+    def multiple(self) -> int:
+        """Pixels; images are resized to the nearest multiples of it before the network sees them."""
+        return self.stride
+
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
         """Return maps (V, channels, h, w) that cover the images (V, 3, H, W), RGB 0..1, from border to border."""

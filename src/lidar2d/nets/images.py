@@ -119,6 +119,11 @@ class TimmEncoder(ImageEncoder):
         """Say where its first weights came from."""
         return self._hub or super().origin
 
+    @property
+    def multiple(self) -> int:
+        """The stride of the coarsest level, pixels."""
+        return self._coarsest
+
     def settings(self) -> dict[str, object]:
         """Return how the images were normalised that the weights were trained on."""
         return dict(self._normalisation)

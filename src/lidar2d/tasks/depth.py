@@ -11,6 +11,7 @@ from torch.nn.functional import interpolate
 from lidar2d.data.card import Card
 from lidar2d.errors import SettingError, UsageError, within
 from lidar2d.frame import Batch
+from lidar2d.geometry import ZBuffer, depth_map, pairs
 from lidar2d.losses.log_depth import gradient_matching, scale_invariant
 from lidar2d.metrics.depth import Crop, DepthErrors
 from lidar2d.tasks.task import Task
@@ -61,6 +62,8 @@ class DepthHead(nn.Module):
 class Depth(Task):
     """The depth of every measured pixel along the optical axis, in metres.
 
+    Where the data set has no depth of pixels, the LiDAR points that a camera sees measure it.
+
     Args:
         card: of the data set.
         low: metres: nearer pixels do not count.
@@ -105,10 +108,16 @@ class Depth(Task):
         Raises:
             UsageError: if the frames have no depth.
         """
-        if batch.depth is None:
-            raise UsageError(f"{self.card.name} has no depth of pixels")
-        counts = (batch.depth > self.low) & (batch.depth < self.high)
-        return torch.where(counts, batch.depth, 0.0)
+        depth = self._measured(batch)
+        return torch.where((depth > self.low) & (depth < self.high), depth, 0.0)
+
+    def _measured(self, batch: Batch) -> Tensor:
+        if batch.depth is not None:
+            return batch.depth
+        if not len(batch.points):
+            raise UsageError(f"{self.card.name} has neither depth of pixels nor LiDAR points that measure it")
+        found = pairs(batch, min_depth=0.1, zbuffer=ZBuffer())
+        return depth_map(found, len(batch.images), *batch.image_size).to(batch.images.dtype)
 
     def head(self, channels: int) -> nn.Module:
         """Make a head of bins."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
 from lidar2d.data.card import Card
 from lidar2d.errors import UsageError, within
 from lidar2d.frame import Batch
+from lidar2d.geometry import ZBuffer, label_map, pairs
 from lidar2d.losses.lovasz import lovasz_softmax
 from lidar2d.metrics.confusion import Absent, ConfusionMatrix, mean_iou
+from lidar2d.nets.sparse.voxels import cylindrical, voxelise
 from lidar2d.tasks.task import Task
 
 
@@ -96,35 +100,58 @@ class PointSegmentation(_Segmentation):
         lovasz: weight of the Lovász-softmax loss beside cross-entropy: 1 in SLidR's protocol, 2 in SuperFlow's.
         absent: whether a class that neither truth nor answer holds is skipped in the mean IoU, as nuScenes' benchmark
             does, or counts as 0, as SemanticKITTI's does.
+        voxels: count once in the loss, as in SLidR's protocol; without them every point does. All points are judged.
+        batch_norm: normalise features by the batch before a linear layer that begins at zero, as in ScaLR's protocol.
     """
 
     reads: ClassVar[Literal["points", "images"]] = "points"
 
+    def __init__(
+        self,
+        card: Card,
+        lovasz: float = 0.0,
+        absent: Absent = "skip",
+        voxels: VoxelGrid | None = None,
+        batch_norm: bool = False,
+    ) -> None:
+        super().__init__(card, lovasz, absent)
+        self.voxels, self.batch_norm = voxels, batch_norm
+
     def truth(self, batch: Batch) -> Tensor:
-        """Return the class (N,) of each point, -1 to ignore.
+        """Return the class (N, 2) of each point as it is judged, and as it counts in the loss; -1 to ignore.
 
         Raises:
             UsageError: if the frames have no labels of points.
         """
         if batch.labels is None:
             raise UsageError(f"{self.card.name} has no labels of points to segment by")
-        return batch.labels
+        learnt = batch.labels
+        if self.voxels is not None:
+            learnt = torch.where(self.voxels.first(batch), learnt, -1)
+        return torch.stack([batch.labels, learnt], 1)
 
     def head(self, channels: int) -> nn.Module:
         """Make a linear head."""
-        return nn.Linear(channels, len(self.card.classes))
+        linear = nn.Linear(channels, len(self.card.classes))
+        if not self.batch_norm:
+            return linear
+        nn.init.zeros_(linear.weight)
+        nn.init.zeros_(linear.bias)
+        return nn.Sequential(nn.BatchNorm1d(channels), linear)
 
     def loss(self, output: Tensor, truth: Tensor) -> Tensor:
         """Return cross-entropy, and the Lovász-softmax loss where it has a weight."""
-        return self._wrong(output, truth)
+        return self._wrong(output, truth[:, 1])
 
     def answer(self, output: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
         """Return the likeliest class of each point."""
-        return output.argmax(1), truth
+        return output.argmax(1), truth[:, 0]
 
 
 class PixelSegmentation(_Segmentation):
     """The class of every labelled pixel; the head is linear in each cell, and its scores are enlarged to the labels.
+
+    Where the data set has no labels of pixels, those of the LiDAR points that a camera sees stand for them.
 
     Args:
         card: of the data set.
@@ -144,7 +171,12 @@ class PixelSegmentation(_Segmentation):
         Raises:
             UsageError: if the frames have no labels of pixels.
         """
-        return batch.need("pixel_labels")
+        if batch.pixel_labels is not None:
+            return batch.pixel_labels
+        if batch.labels is None:
+            raise UsageError(f"{self.card.name} has labels neither of pixels nor of points that stand for them")
+        found = pairs(batch, zbuffer=ZBuffer())
+        return label_map(found, batch.labels, len(batch.images), *batch.image_size)
 
     def head(self, channels: int) -> nn.Module:
         """Make a linear head over cells."""
