@@ -12,6 +12,7 @@ from torch.nn.functional import cosine_similarity
 from lidar2d.bench.neighbours import Bank, Read, draw, fill
 from lidar2d.bench.protocol import ALL, Protocol, Session, Splits, Verdict, by_condition
 from lidar2d.data.card import Card
+from lidar2d.data.twins import scenes
 from lidar2d.errors import UsageError, within
 from lidar2d.frame import Frame, collate
 from lidar2d.metrics.rank import effective_rank, rank_me
@@ -58,22 +59,26 @@ class Glance(Protocol):
         scores = {name: Scores(test.card.classes) for name in by_condition(test)}
         seen: dict[str, list[Tensor]] = defaultdict(list)
         cosines: dict[str, list[float]] = defaultdict(list)
-        twins: dict[str, Tensor] = {}
         centre = bank.features.mean(0)
         advance = session.progress("test", len(test))
-        clear_first = sorted(range(len(test)), key=lambda row: test.conditions[row] not in test.card.clear)
-        for row in clear_first:
-            frame, condition = test[row], test.conditions[row]
-            features, labels = read(frame)
-            drawn = draw(frame, len(features), self.rows, session.seed)
-            vote = self._vote(bank, features[drawn], len(test.card.classes))
-            twin = _of_twin(features, twins, frame, condition, test.card)
-            for name in {condition, ALL} & set(scores):
-                scores[name].update(vote.cpu(), labels[drawn].cpu())
-                seen[name].append(features[drawn])
-                if twin is not None and self.of == "images":
-                    cosines[name].append(float(cosine_similarity(features - centre, twin - centre).mean()))
-            advance()
+        for rows in scenes(test):
+            clear: Tensor | None = None  # features of the scene's frame in clear weather
+            for row in rows:
+                frame, condition = test[row], test.conditions[row]
+                features, labels = read(frame)
+                drawn = draw(frame, len(features), self.rows, session.seed)
+                vote = self._vote(bank, features[drawn], len(test.card.classes))
+                cosine = None
+                if condition in test.card.clear:
+                    clear = features
+                elif clear is not None and len(clear) == len(features) and self.of == "images":
+                    cosine = float(cosine_similarity(features - centre, clear - centre).mean())
+                for name in {condition, ALL} & set(scores):
+                    scores[name].update(vote.cpu(), labels[drawn].cpu())
+                    seen[name].append(features[drawn])
+                    if cosine is not None:
+                        cosines[name].append(cosine)
+                advance()
         return [
             Verdict(name, _numbers(scores[name], torch.cat(seen[name]), cosines[name]), len(seen[name]), "none")
             for name in scores
@@ -90,18 +95,6 @@ def _numbers(scores: Scores, features: Tensor, cosines: list[float]) -> dict[str
     found = {"knn/miou": knn["miou"], "knn/accuracy": knn["accuracy"]}
     found |= {"rank_me": rank_me(features), "effective_rank": effective_rank(features)}
     return {**found, "cosine": sum(cosines) / len(cosines)} if cosines else found
-
-
-def _of_twin(features: Tensor, twins: dict[str, Tensor], frame: Frame, condition: str, card: Card) -> Tensor | None:
-    """Return the features of the frame's twin in clear weather, or keep those of a clear one for its twins."""
-    scene = frame.token.removesuffix(f"-{condition}")
-    if scene == frame.token:  # tokens that do not name conditions have no twins
-        return None
-    if condition in card.clear:
-        twins[scene] = features.half()  # of all scenes at once
-        return None
-    twin = twins.get(scene)
-    return twin.float() if twin is not None and len(twin) == len(features) else None
 
 
 def _reader(encoder: PointEncoder | ImageEncoder) -> Read:

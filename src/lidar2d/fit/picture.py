@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lidar2d.data.module import LidarData
 from lidar2d.data.source import Source
+from lidar2d.data.twins import scenes
 from lidar2d.errors import DataError
 from lidar2d.frame import Batch, Frame, collate
 from lidar2d.geometry import pairs
@@ -60,11 +61,9 @@ def draw_features(method: Method, begun: Method, data: LidarData, path: Path) ->
 def _two_conditions(data: LidarData) -> Batch:
     """Return one scene in a clear and in an adverse condition; the first two frames where there are no twins."""
     source = data.source(data.test or data.split)
-    scenes: dict[str, dict[str, int]] = {}
-    for index, (token, condition) in enumerate(zip(source.tokens, source.conditions, strict=True)):
-        scenes.setdefault(token.removesuffix(f"-{condition}"), {})[condition] = index
     wanted = [*data.card.clear, "fog", *data.card.adverse]
-    for twins in scenes.values():
+    for rows in scenes(source):
+        twins = {source.conditions[row]: row for row in rows}
         chosen = [twins[name] for name in dict.fromkeys(wanted) if name in twins][:2]
         if len(chosen) == 2:
             return collate([source[index] for index in chosen])

@@ -16,6 +16,7 @@ from torch.nn.functional import cosine_similarity, interpolate
 
 from lidar2d.data.card import Card
 from lidar2d.data.source import Source
+from lidar2d.data.twins import scenes
 from lidar2d.frame import Batch, collate
 from lidar2d.metrics.confusion import confusion, iou, mean_iou
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
@@ -145,12 +146,8 @@ def summarise(judged: Judged, card: Card) -> dict[str, object]:
 
 def _by_scene(source: Source) -> Iterator[Batch]:
     """Yield a source's frames, twins together and the clear one first."""
-    scenes: dict[str, list[int]] = {}
-    for index, (token, condition) in enumerate(zip(source.tokens, source.conditions, strict=True)):
-        scenes.setdefault(token.removesuffix(f"-{condition}"), []).append(index)
-    for twins in scenes.values():
-        clear_first = sorted(twins, key=lambda index: source.conditions[index] not in source.card.clear)
-        yield collate([source[index] for index in clear_first])
+    for rows in scenes(source):
+        yield collate([source[row] for row in rows])
 
 
 def _by_condition(read: Reader, batch: Batch) -> Iterator[tuple[str, Tensor, Tensor]]:

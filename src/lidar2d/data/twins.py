@@ -1,0 +1,16 @@
+"""Twins: frames of one scene under several conditions."""
+
+from __future__ import annotations
+
+from lidar2d.data.source import Source
+
+
+def scenes(source: Source) -> list[list[int]]:
+    """Return the rows of each scene's frames, those in clear conditions first; a frame without twins is one alone.
+
+    Tokens of twins differ in the condition alone, which stands at their end: ``town-000007-day``, ``town-000007-fog``.
+    """
+    found: dict[str, list[int]] = {}
+    for row, (token, condition) in enumerate(zip(source.tokens, source.conditions, strict=True)):
+        found.setdefault(token.removesuffix(f"-{condition}"), []).append(row)
+    return [sorted(rows, key=lambda row: source.conditions[row] not in source.card.clear) for rows in found.values()]
