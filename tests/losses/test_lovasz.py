@@ -53,3 +53,38 @@ def test_gradient_and_no_row():
     labels = torch.randint(0, 4, (12,))
     assert torch.autograd.gradcheck(lambda x: lovasz_softmax(x.softmax(1), labels), logits)
     assert lovasz_softmax(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64)).item() == 0
+
+
+def sorting_everything(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The equations as they stand: each class in turn, all its errors sorted, differences of the Jaccard loss."""
+    losses = []
+    for label in labels.unique():
+        truth = (labels == label).to(probabilities.dtype)
+        errors, order = (truth - probabilities[:, label]).abs().sort(descending=True)
+        hits = truth[order]
+        jaccard = 1 - (hits.sum() - hits.cumsum(0)) / (hits.sum() + (1 - hits).cumsum(0))
+        losses.append((errors * jaccard.diff(prepend=jaccard.new_zeros(1))).sum())
+    return torch.stack(losses).mean()
+
+
+@pytest.mark.parametrize("sharpness", [0.1, 1.0, 8.0])
+@pytest.mark.parametrize("telling", [0.0, 1.0])
+def test_errors_that_need_no_sorting_change_neither_value_nor_gradient(sharpness, telling):
+    rng = torch.Generator().manual_seed(0)
+    labels = torch.multinomial(torch.tensor([0.5, 0.3, 0.0, 0.15, 0.05]), 3000, True, generator=rng)
+    told = torch.nn.functional.one_hot(labels, 5) * telling
+    for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 1e-6)):
+        logits = (sharpness * (torch.randn(3000, 5, generator=rng, dtype=torch.float64) + told)).requires_grad_()
+        expected = sorting_everything(logits.softmax(1), labels)
+        found = lovasz_softmax(logits.to(dtype).softmax(1), labels)
+        assert found.item() == pytest.approx(expected.item(), rel=tolerance)
+        (one,), (other,) = torch.autograd.grad(expected, logits), torch.autograd.grad(found, logits)
+        assert (one - other).norm() <= 10 * tolerance * one.norm()
+
+
+def test_elements_with_equal_errors_cost_the_same_in_any_order():
+    probabilities = torch.tensor([[0.5, 0.5], [0.5, 0.5], [0.5, 0.5], [1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
+    labels = torch.tensor([0, 1, 1, 0, 0])
+    for order in (torch.arange(5), torch.tensor([2, 0, 1, 4, 3]), torch.tensor([4, 3, 1, 2, 0])):
+        found = lovasz_softmax(probabilities[order], labels[order]).item()
+        assert found == pytest.approx(slow(probabilities.numpy(), labels.numpy()), abs=1e-12)
