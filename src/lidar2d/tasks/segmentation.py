@@ -58,10 +58,11 @@ class _Segmentation(Task):
 
     def _wrong(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of rows (P, C) with labels (P,)."""
-        kept = labels >= 0
-        logits, labels = logits[kept], labels[kept]
-        if not len(labels):
-            return logits.sum()
+        rows = (labels >= 0).nonzero()[:, 0]
+        if not len(rows):
+            return logits[:0].sum()
+        if len(rows) < len(labels):
+            logits, labels = logits.index_select(0, rows), labels[rows]
         loss = cross_entropy(logits, labels)
         return loss if not self.lovasz else loss + self.lovasz * lovasz_softmax(logits.softmax(1), labels)
 
