@@ -75,6 +75,13 @@ class DepthErrors(Metric):
         self.low, self.high, self.crop = low, high, crop
         self.add_state("rows", [], dist_reduce_fx="cat")
         self.rows: list[Tensor] | Tensor
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all images."""
+        super().reset()
+        # a process without an image must share rows of the same width, or the others wait for ever
+        self.rows = [torch.zeros(0, len(NAMES), dtype=torch.float64, device=self.device)]
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
         """Add images: depths (V, H, W) in metres, predicted and measured; 0 is unmeasured.
@@ -90,8 +97,8 @@ class DepthErrors(Metric):
 
     def compute(self) -> dict[str, float]:
         """Return each error, NaN where no pixel counted."""
-        found = torch.cat(self.rows) if isinstance(self.rows, list) and self.rows else self.rows
-        if not isinstance(found, Tensor) or not len(found):
+        found = torch.cat(self.rows) if isinstance(self.rows, list) else self.rows
+        if not len(found):
             return dict.fromkeys(NAMES, float("nan"))
         ordered = found.cpu().sort(0).values  # sums of floats depend on their order
         return dict(zip(NAMES, ordered.mean(0).tolist(), strict=True))
