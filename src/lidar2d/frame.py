@@ -44,7 +44,7 @@ class Boxes:
     geometry: Tensor  # (M, 7) x y z, length width height in metres, yaw in radians
     classes: Tensor  # (M,) index into the card's box classes
     velocity: Tensor | None = None  # (M, 2) m/s along x and y, NaN where unknown
-    seen: Tensor | None = None  # (M, 3) as labelled: height in pixels of the image's file, occlusion 0..3, share cut off
+    seen: Tensor | None = None  # (M, 3) labelled: height in pixels of the image's file, occlusion 0..3, share cut off
 
     def __len__(self) -> int:
         return len(self.geometry)

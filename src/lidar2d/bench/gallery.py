@@ -17,8 +17,8 @@ from torch import Tensor
 from lidar2d.data.card import Card
 from lidar2d.frame import Frame, collate
 from lidar2d.geometry import box_corners, pairs
+from lidar2d.tasks.centres import Centres
 from lidar2d.tasks.depth import Depth
-from lidar2d.tasks.detection import Detection
 from lidar2d.tasks.segmentation import PointSegmentation
 from lidar2d.tasks.task import Task
 from lidar2d.writing import write_atomically
@@ -110,7 +110,7 @@ class Gallery:
     def _picture(self, task: Task, frame: Frame, answer: Tensor, truth: Tensor) -> Pixels:
         if isinstance(task, PointSegmentation):
             return self._points(frame, answer, truth)
-        if isinstance(task, Detection):
+        if isinstance(task, Centres):
             return self._boxes(frame, answer[0], truth[0])
         return (self._depth if isinstance(task, Depth) else self._pixels)(frame, answer, truth)
 

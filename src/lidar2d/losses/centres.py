@@ -30,9 +30,9 @@ def heat(row: Tensor, column: Tensor, radius: Tensor, size: tuple[int, int]) -> 
         size: (H, W).
     """
     if not len(row):
-        return torch.zeros(size)
-    down = torch.arange(size[0])[None, :] - row[:, None]
-    across = torch.arange(size[1])[None, :] - column[:, None]
+        return radius.new_zeros(size)
+    down = torch.arange(size[0], device=row.device)[None, :] - row[:, None]
+    across = torch.arange(size[1], device=row.device)[None, :] - column[:, None]
     sigma = (2 * radius + 1) / 6
     near = (down.abs() <= radius[:, None])[:, :, None] & (across.abs() <= radius[:, None])[:, None, :]
     falls = torch.exp(-(down.square()[:, :, None] + across.square()[:, None, :]) / (2 * sigma.square()[:, None, None]))

@@ -17,6 +17,8 @@ MIN_HEIGHT = (40.0, 25.0, 25.0)  # pixels of a box in the image, by level
 MAX_OCCLUSION = (0, 1, 2)
 MAX_TRUNCATION = (0.15, 0.30, 0.50)
 NEVER = len(LEVELS)  # the level of what is never counted, and never a mistake
+OVERLAP = {"Car": 0.7, "Pedestrian": 0.5, "Cyclist": 0.5}  # that a hit needs, from above and in space
+NEUTRAL = {"Van": "Car", "Person_sitting": "Pedestrian"}  # classes that may be taken for others
 
 _MOST_THRESHOLDS = 400
 _PLACES = 41  # of the precision-recall curve: recall 0, 1/40, ..., 1

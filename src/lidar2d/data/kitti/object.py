@@ -118,7 +118,7 @@ class Kitti(FileSource):
 
 
 def boxes(path: Path, names: tuple[str, ...], lidar_from_rect: NDArray[np.float64]) -> Boxes:
-    """Read the 3D boxes of a label file into the LiDAR frame; DontCare regions are no boxes.
+    """Read the boxes of a label file into the LiDAR frame, and how the image shows them; DontCare regions are no boxes.
 
     A line gives height, width, length, the bottom centre in the rectified camera frame, and the heading's angle from
     the camera's x axis about its y axis, which points down.
@@ -126,7 +126,7 @@ def boxes(path: Path, names: tuple[str, ...], lidar_from_rect: NDArray[np.float6
     Raises:
         BadFileError: if the file is missing, or a line is wrong.
     """
-    rows, classes = [], []
+    rows, seen, classes = [], [], []
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         words = line.split()
         if not words or words[0] == "DontCare":
@@ -142,8 +142,14 @@ def boxes(path: Path, names: tuple[str, ...], lidar_from_rect: NDArray[np.float6
         if min(values[7:10]) <= 0 or max(map(abs, values[7:13])) > _FARTHEST:
             raise BadFileError(path, f"line {number}: a box of {values[7:10]} m at {values[10:13]} m is none")
         rows.append(values[7:14])
+        truncation, occlusion, _, _, top, _, bottom = values[:7]
+        seen.append([bottom - top, occlusion, truncation])
         classes.append(names.index(words[0]))
-    return Boxes(_into_lidar(np.array(rows).reshape(-1, 7), lidar_from_rect), torch.tensor(classes, dtype=torch.int64))
+    return Boxes(
+        _into_lidar(np.array(rows).reshape(-1, 7), lidar_from_rect),
+        torch.tensor(classes, dtype=torch.int64),
+        seen=torch.tensor(seen, dtype=torch.float64).reshape(-1, 3),
+    )
 
 
 def _into_lidar(rows: NDArray[np.float64], lidar_from_rect: NDArray[np.float64]) -> Tensor:
