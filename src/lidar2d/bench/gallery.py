@@ -1,4 +1,4 @@
-"""What was judged, as pictures: prediction, truth and error over the camera images and from above, on one HTML page."""
+"""What was judged, as pictures on one HTML page: truth, answer and error over images and from above, or features."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 import matplotlib
 import numpy as np
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from lidar2d.bench.protocol import ALL, Look
+from lidar2d.bench.scatter import Pixels, scatter
 from lidar2d.data.card import Card
 from lidar2d.frame import Frame, collate
 from lidar2d.geometry import box_corners, pairs
@@ -23,10 +26,9 @@ from lidar2d.tasks.segmentation import PointSegmentation
 from lidar2d.tasks.task import Task
 from lidar2d.writing import write_atomically
 
-Pixels = NDArray[np.uint8]
-
 _REACH, _SIDE = 40.0, 480  # of the view from above: metres to either side, pixels
 _RIGHT, _WRONG, _NONE = (40, 160, 80), (220, 40, 40), (60, 60, 60)
+_SURE = 0.3  # score, 0..1, of the boxes that are drawn
 _GAP = 4  # pixels between the pictures of a row
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -40,15 +42,26 @@ figcaption {{ margin-bottom: .4rem; font-weight: 600; }}
 vertical-align: -.15em; margin-right: .3em; border: 1px solid #8888; }}
 </style></head><body>
 <h1>{title}</h1>
-<p>{about}</p>
-<p class="key">{key}</p>
+{about}
+{key}
 {figures}
 </body></html>
 """
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the page."""
+
+    file: str  # its name, beside the page
+    condition: str  # of its frames
+    caption: str
+    about: str  # what all of its kind show
+    keyed: bool  # classes have the colours of the page's key
+
+
 @dataclass
-class Gallery:
+class Gallery(Look):
     """Draws some of the judged frames, the same number under each condition, and writes a page of them.
 
     Args:
@@ -62,35 +75,44 @@ class Gallery:
     card: Card
     title: str
     each: int = 3
-    drawn: dict[str, list[str]] = field(default_factory=dict)  # names of files, by condition
+    drawn: list[Picture] = field(default_factory=list)
 
     def __call__(self, task: Task, frame: Frame, answer: Tensor, truth: Tensor) -> None:
         """Draw a frame, unless there are enough of its condition."""
-        own = self.drawn.setdefault(frame.condition, [])
-        if len(own) == self.each:
+        own = sum(picture.condition == frame.condition for picture in self.drawn)
+        if own == self.each:
             return
-        picture = self._picture(task, frame, answer, truth)
-        name = f"{frame.condition or 'frame'}-{len(own)}.png"
-        write_atomically(self.folder / name, lambda path: Image.fromarray(picture).save(path, format="PNG"))
-        own.append(name)
+        name = frame.condition or "frame"
+        pixels = self._picture(task, frame, answer, truth)
+        keyed = not isinstance(task, Centres | Depth)
+        self._keep(pixels, Picture(f"{name}-{own}.png", frame.condition, f"{name}: {frame.token}", _about(task), keyed))
+
+    def features(self, places: Tensor, labels: Tensor, conditions: Sequence[str], about: str) -> None:
+        """Draw a map of features: places (P, 2), their classes (P,) and their conditions."""
+        drawn = scatter(places.numpy(), labels.numpy(), conditions, self.card.classes, self._colours(), self.title)
+        self._keep(drawn, Picture("features.png", ALL, "Features", about, False))
 
     def write(self) -> Path:
         """Write the page and return its path."""
         figures = [
-            f"<figure><figcaption>{html.escape(condition or 'frame')}</figcaption>"
-            f'<img src="{name}" alt="{html.escape(condition)}: truth, answer, error" loading="lazy"></figure>'
-            for condition, names in self.drawn.items()
-            for name in names
+            f"<figure><figcaption>{html.escape(picture.caption)}</figcaption>"
+            f'<img src="{quote(picture.file)}" alt="{html.escape(picture.caption)}" loading="lazy"></figure>'
+            for picture in self.drawn
         ]
         text = _PAGE.format(
             title=html.escape(self.title),
-            about="Columns: the image or the scan, the truth, the answer, and where the answer is wrong (red).",
-            key=self._key(),
+            about="\n".join(f"<p>{html.escape(each)}</p>" for each in dict.fromkeys(p.about for p in self.drawn)),
+            key=f'<p class="key">{self._key()}</p>' if any(picture.keyed for picture in self.drawn) else "",
             figures="\n".join(figures),
         )
         path = self.folder / "index.html"
         write_atomically(path, lambda unfinished: unfinished.write_text(text, encoding="utf-8"))
         return path
+
+    def _keep(self, pixels: Pixels, picture: Picture) -> None:
+        path = self.folder / picture.file
+        write_atomically(path, lambda unfinished: Image.fromarray(pixels).save(unfinished, format="PNG"))
+        self.drawn.append(picture)
 
     def _key(self) -> str:
         colours = self._colours()
@@ -136,8 +158,7 @@ class Gallery:
         error = _verdict((answer == truth).numpy(), (truth >= 0).numpy())
         painted = [colours[truth.numpy()], colours[answer.numpy()], error]
         above = [_above(frame.points, colour) for colour in painted]
-        shade = np.repeat((255 * frame.points[:, 3:4].clamp(0, 1).sqrt()).byte().numpy(), 3, 1)
-        top = np.stack([_above(frame.points, shade), *above])
+        top = np.stack([_scan(frame), *above])
         if not len(frame.images):
             return _row(list(top))
         found = pairs(collate([frame]))
@@ -151,11 +172,10 @@ class Gallery:
         return _stack([_row(list(top)), cameras])
 
     def _boxes(self, frame: Frame, answer: Tensor, truth: Tensor) -> Pixels:
-        """Draw boxes from above: those of the truth in green, named ones in red, the surer the brighter."""
-        shade = np.repeat((255 * frame.points[:, 3:4].clamp(0, 1).sqrt()).byte().numpy(), 3, 1)
-        plain = _above(frame.points, shade)
+        """Draw boxes from above: those of the truth in green, those that are named with some confidence in red."""
+        plain = _scan(frame)
         boxes = truth[truth[:, 7] >= 0]
-        named = answer[answer[:, 8] > 0.3]
+        named = answer[answer[:, 8] > _SURE]
         drawn = [_outlined(plain, [(boxes, _RIGHT)]), _outlined(plain, [(named, _WRONG)])]
         return _row([plain, *drawn, _outlined(plain, [(boxes, _RIGHT), (named, _WRONG)])])
 
@@ -175,6 +195,23 @@ def _verdict(right: NDArray[np.bool_], known: NDArray[np.bool_]) -> Pixels:
     found = np.where(right[..., None], _RIGHT, _WRONG).astype(np.uint8)
     found[~known] = _NONE
     return found
+
+
+def _about(task: Task) -> str:
+    """Say what the pictures of a task show."""
+    if isinstance(task, Centres):
+        return (
+            "Columns: the scan from above, the boxes of the truth (green), "
+            f"those that are named with a score above {_SURE} (red), and both."
+        )
+    if isinstance(task, Depth):
+        return "Columns: the image, the true depth, the answer, and its error: green where none, red from a half on."
+    return "Columns: the image or the scan, the truth, the answer, and where the answer is wrong (red)."
+
+
+def _scan(frame: Frame) -> Pixels:
+    """Draw a frame's points from above, the brighter the more they reflect."""
+    return _above(frame.points, np.repeat((255 * frame.points[:, 3:4].clamp(0, 1).sqrt()).byte().numpy(), 3, 1))
 
 
 def _above(points: Tensor, colour: Pixels) -> Pixels:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity
+from torch.nn.functional import cosine_similarity, normalize
 
 from lidar2d.bench.neighbours import Bank, Read, draw, fill
-from lidar2d.bench.protocol import ALL, Protocol, Session, Splits, Verdict, by_condition
+from lidar2d.bench.protocol import ALL, Look, Protocol, Session, Splits, Verdict, by_condition
+from lidar2d.bench.tsne import STEPS, tsne
 from lidar2d.data.card import Card
 from lidar2d.data.twins import scenes
 from lidar2d.errors import UsageError, within
@@ -20,6 +24,9 @@ from lidar2d.nets.encoder import ImageEncoder, PointEncoder
 from lidar2d.tasks.kept import device_of
 from lidar2d.tasks.probing import image_reader, point_reader
 from lidar2d.tasks.segmentation import Scores
+
+_SHOWN = 1000  # features of the map
+_PERPLEXITY = 30.0
 
 
 class Glance(Protocol):
@@ -54,12 +61,13 @@ class Glance(Protocol):
             UsageError: if frames have no labels.
         """
         encoder.eval()
-        read, test = _reader(encoder), splits.test
+        test = splits.test
+        read = _reader(encoder)
         bank = fill(splits.learn, read, self.bank, session)
-        scores = {name: Scores(test.card.classes) for name in by_condition(test)}
-        seen: dict[str, list[Tensor]] = defaultdict(list)
-        cosines: dict[str, list[float]] = defaultdict(list)
         centre = bank.features.mean(0)
+        scores = {name: Scores(test.card.classes) for name in by_condition(test)}
+        cosines: dict[str, list[float]] = defaultdict(list)
+        seen: list[_Seen] = []
         advance = session.progress("test", len(test))
         for rows in scenes(test):
             clear: Tensor | None = None  # features of the scene's frame in clear weather
@@ -67,21 +75,23 @@ class Glance(Protocol):
                 frame, condition = test[row], test.conditions[row]
                 features, labels = read(frame)
                 drawn = draw(frame, len(features), self.rows, session.seed)
-                vote = self._vote(bank, features[drawn], len(test.card.classes))
-                cosine = None
+                seen.append(_Seen(condition, features[drawn], labels[drawn].cpu()))
+                vote = self._vote(bank, seen[-1].features, len(test.card.classes)).cpu()
+                names = {condition, ALL} & set(scores)
+                for name in names:
+                    scores[name].update(vote, seen[-1].labels)
                 if condition in test.card.clear:
                     clear = features
                 elif clear is not None and len(clear) == len(features) and self.of == "images":
                     cosine = float(cosine_similarity(features - centre, clear - centre).mean())
-                for name in {condition, ALL} & set(scores):
-                    scores[name].update(vote.cpu(), labels[drawn].cpu())
-                    seen[name].append(features[drawn])
-                    if cosine is not None:
+                    for name in names:
                         cosines[name].append(cosine)
                 advance()
+        if session.look is not None:
+            self._show(seen, session, session.look)
+        found = {name: [each for each in seen if name in (each.condition, ALL)] for name in scores}
         return [
-            Verdict(name, _numbers(scores[name], torch.cat(seen[name]), cosines[name]), len(seen[name]), "none")
-            for name in scores
+            Verdict(name, _numbers(scores[name], own, cosines[name]), len(own), "none") for name, own in found.items()
         ]
 
     def _vote(self, bank: Bank, queries: Tensor, classes: int) -> Tensor:
@@ -89,9 +99,48 @@ class Glance(Protocol):
         votes = queries.new_zeros(len(queries), classes)
         return votes.scatter_add(1, bank.truth[row], (cosine / 0.07).exp()).argmax(1)
 
+    def _show(self, seen: Sequence[_Seen], session: Session, look: Look) -> None:
+        """Show a map of features, by t-SNE of their cosines."""
+        features, labels = torch.cat([each.features for each in seen]), torch.cat([each.labels for each in seen])
+        conditions = [each.condition for each in seen for _ in each.labels]
+        chosen = _balanced(conditions, labels, session.seed)
+        perplexity = min(_PERPLEXITY, (len(chosen) - 1) / 3)
+        if perplexity < 1:
+            return
+        advance = session.progress("t-SNE", STEPS)
+        places = tsne(normalize(features[chosen], dim=1), session.seed, perplexity, advance=advance)
+        what = "pixels" if self.of == "images" else "points"
+        about = (
+            f"Features of {len(chosen)} {what} of the test frames in two dimensions, by t-SNE of their cosines "
+            f"(perplexity {perplexity:.0f}, seed {session.seed}); as many of each condition and class, where there are "
+            "enough. What lies together is alike; how far apart groups lie, and how large they are, says little."
+        )
+        look.features(places.cpu(), labels[chosen], [conditions[row] for row in chosen.tolist()], about)
 
-def _numbers(scores: Scores, features: Tensor, cosines: list[float]) -> dict[str, float]:
-    knn = scores.compute()
+
+def _balanced(conditions: Sequence[str], labels: Tensor, seed: int) -> Tensor:
+    """Draw rows of features to be shown: as many of each condition and class (P,), where there are enough."""
+    order = np.random.default_rng(seed).permutation(len(labels))
+    counts: Counter[tuple[str, int]] = Counter()
+    turn = []  # how many of the same kind came before each
+    for row in order:
+        kind = conditions[row], int(labels[row])
+        turn.append(counts[kind])
+        counts[kind] += 1
+    return torch.from_numpy(order[np.argsort(turn, kind="stable")[:_SHOWN]]).sort().values
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was drawn of a frame."""
+
+    condition: str
+    features: Tensor  # (P, C)
+    labels: Tensor  # (P,) on the CPU
+
+
+def _numbers(scores: Scores, seen: Sequence[_Seen], cosines: list[float]) -> dict[str, float]:
+    knn, features = scores.compute(), torch.cat([each.features for each in seen])
     found = {"knn/miou": knn["miou"], "knn/accuracy": knn["accuracy"]}
     found |= {"rank_me": rank_me(features), "effective_rank": effective_rank(features)}
     return {**found, "cosine": sum(cosines) / len(cosines)} if cosines else found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import typing
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,7 +21,22 @@ from lidar2d.tasks.task import Task
 
 ALL = "all"  # the condition of records over the frames of every condition
 
-Look = Callable[[Task, Frame, Tensor, Tensor], None]  # is shown a judged frame, the answer and the truth
+
+class Look(typing.Protocol):
+    """Whoever is shown what was judged."""
+
+    def __call__(self, task: Task, frame: Frame, answer: Tensor, truth: Tensor) -> None:
+        """Look at a frame, the answer of a head and the truth."""
+
+    def features(self, places: Tensor, labels: Tensor, conditions: Sequence[str], about: str) -> None:
+        """Look at a map of features.
+
+        Args:
+            places: (P, 2) in the plane, on the CPU.
+            labels: (P,) class of each, an index into those of the card.
+            conditions: of each.
+            about: says what they are, in a sentence.
+        """
 
 
 @dataclass(frozen=True)
@@ -57,7 +73,7 @@ class Session:
         progress: shows how far it is.
         keep: a folder for features, unless they are not to be kept; what is there already is not computed again.
         workers: processes that read frames.
-        look: is shown every judged frame, unless nobody looks.
+        look: is shown every judged frame, or a map of features, unless nobody looks.
     """
 
     seed: int
