@@ -3,8 +3,13 @@
 import pytest
 import yaml
 
+from lidar2d.arguments import eval_parser, parse
+from lidar2d.bench.run import fit_words, judge_words
 from lidar2d.bench.suite import Cell, done, load_suite, shard
+from lidar2d.data.card import load_card
+from lidar2d.data.module import LidarData
 from lidar2d.errors import UsageError
+from lidar2d.fit.saved import resolve
 from lidar2d.recipe import names
 from lidar2d.results.record import Record
 
@@ -31,7 +36,44 @@ def record(cell, **changes):
 
 @pytest.mark.parametrize("name", names("suites"))
 def test_shipped_suites_are_read(name):
-    assert load_suite(name).cells()
+    found = load_suite(name)
+    for cell in found.cells():
+        judged, protocol = found.judged(cell)
+        assert protocol == cell.protocol
+        data = load_card(cell.data)
+        for split in ("probe", "val", "test"):
+            if split in judged.settings:
+                data.split(judged.settings[split])
+
+
+@pytest.mark.parametrize("name", ["clean", "nuscenes"])  # the others have rows of these
+def test_rows_are_recipes_with_the_folder_of_their_data(name):
+    found = load_suite(name)
+    for method in found.methods:
+        content = resolve(fit_words(found, method, 3, {"nuscenes": "somewhere"}))
+        assert content["seed"] == 3
+        assert content["data"]["root"] == ("somewhere" if content["data"]["card"] == "nuscenes" else None)
+
+
+@pytest.mark.parametrize("name", names("suites"))
+def test_what_a_judge_sets_is_a_setting(name):
+    for judged in load_suite(name).judge:
+        parser = eval_parser(LidarData)
+        assert parse(parser, judge_words(judged, {"nuscenes": "somewhere"})).data.card == judged.data
+
+
+def test_a_judge_may_be_of_some_methods(tmp_path):
+    judge = [{**GIVEN["judge"][0], "methods": ["mine"]}, {**GIVEN["judge"][0], "methods": ["ppkt"], "settings": {}}]
+    found = suite(tmp_path, judge=judge)
+    assert len(found.cells()) == 2 * 2 * 2
+    assert {cell.method: found.judged(cell)[0].settings for cell in found.cells()} == {
+        "mine": {"test": "smoke"},
+        "ppkt": {},
+    }
+    with pytest.raises(UsageError, match="judge names the method 'slidr', which is no row; known: mine, ppkt"):
+        suite(tmp_path, judge=[{**GIVEN["judge"][0], "methods": ["slidr"]}])
+    with pytest.raises(UsageError, match="depth-lin/town@1 on synthetic stands twice"):
+        suite(tmp_path, judge=[judge[0], {**judge[1], "methods": []}])
 
 
 def test_cells_are_the_product_and_those_of_a_run_stand_together(tmp_path):

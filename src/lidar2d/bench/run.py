@@ -17,7 +17,7 @@ from lidar2d import recipe, runs, words
 from lidar2d.arguments import build, eval_parser, flags, parse
 from lidar2d.bench.evaluate import Place, evaluate, failed
 from lidar2d.bench.protocol import Session
-from lidar2d.bench.suite import Cell, Suite
+from lidar2d.bench.suite import Cell, Judged, Suite
 from lidar2d.data.module import LidarData
 from lidar2d.errors import UsageError
 from lidar2d.fit.folder import RunFolder
@@ -86,7 +86,7 @@ class Bench:
     def _fitted(self, method: str, seed: int, run: Path) -> Saved | str:
         """Train a method, or go on with it, unless it is trained; return it, or why it cannot be."""
         try:
-            given = self._words(method, seed)
+            given = fit_words(self.suite, method, seed, self.roots)
             wanted = resolve(given)
             if (run / runs.RECIPE).is_file():
                 _check_same(run, wanted)
@@ -95,14 +95,6 @@ class Bench:
             return restore(run)
         except UsageError as error:
             return str(error)
-
-    def _words(self, method: str, seed: int) -> list[str]:
-        entry = self.suite.methods[method]
-        settings = {**self.suite.pretrain, **entry.settings}
-        found = ["--config", str(recipe.find("methods", entry.recipe)), f"--seed={seed}"]
-        found += [f"--{name}={_word(value)}" for name, value in settings.items()]
-        card = settings.get("data.card", "synthetic")
-        return [*found, f"--data.root={self.roots[card]}"] if card in self.roots else found
 
     def _fit(self, run: Path, settings: Sequence[str]) -> None:
         """Train in a process of its own: it may start others, and what it breaks or leaks is its own.
@@ -130,12 +122,8 @@ class Bench:
         """Evaluate a cell; return its records, or why there are none."""
         try:
             judged, name = self.suite.judged(cell)
-            given = [f"--data.card={judged.data}"]
-            given += [f"--data.{name}={_word(value)}" for name, value in judged.settings.items()]
-            if cell.data in self.roots:
-                given.append(f"--data.root={self.roots[cell.data]}")
             parser = eval_parser(LidarData)
-            data: LidarData = build(parser, parse(parser, given)).data
+            data: LidarData = build(parser, parse(parser, judge_words(judged, self.roots))).data
             with bars(self.console) as progress:
                 session = Session(cell.seed, progress, workers=data.workers)
                 records = evaluate(saved, cell, name, data, session, self._place, self.device)
@@ -143,6 +131,24 @@ class Bench:
             return " ".join(str(error).split())[:400] or type(error).__name__
         self._say(_headline(records))
         return records
+
+
+def fit_words(suite: Suite, method: str, seed: int, roots: Mapping[str, str]) -> list[str]:
+    """Return what ``fit`` is told to train a row of a suite."""
+    entry = suite.methods[method]
+    settings = {**suite.pretrain, **entry.settings}
+    found = ["--config", str(recipe.find("methods", entry.recipe)), f"--seed={seed}"]
+    found += [f"--{name}={_word(value)}" for name, value in settings.items()]
+    card = recipe.called("datasets", str(resolve(found)["data"]["card"]))
+    return [*found, f"--data.root={roots[card]}"] if card in roots else found
+
+
+def judge_words(judged: Judged, roots: Mapping[str, str]) -> list[str]:
+    """Return what ``eval`` is told of the frames."""
+    found = [f"--data.card={judged.data}"]
+    found += [f"--data.{name}={_word(value)}" for name, value in judged.settings.items()]
+    card = recipe.called("datasets", judged.data)
+    return [*found, f"--data.root={roots[card]}"] if card in roots else found
 
 
 def _headline(records: Sequence[Record]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -39,12 +40,14 @@ class Judged:
         protocols: ids.
         settings: of the data, such as ``test: val``.
         labels: percent of the labels that heads learn from.
+        methods: rows that are judged so; all of the suite where none is named.
     """
 
     data: str
     protocols: tuple[str, ...]
     settings: Flags
     labels: tuple[int, ...]
+    methods: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class Suite:
             for method in self.methods
             for seed in self.seeds
             for judged in self.judge
+            if not judged.methods or method in judged.methods
             for protocol in judged.protocols
             for labels in judged.labels
         ]
@@ -103,6 +107,7 @@ class Suite:
             for each in self.judge
             for protocol in each.protocols
             if recipe.called("datasets", each.data) == cell.data
+            and (not each.methods or cell.method in each.methods)
             and recipe.called("protocols", protocol) == cell.protocol
         )
 
@@ -121,9 +126,14 @@ def load_suite(name: str) -> Suite:
         listed = given["judge"]
         if not isinstance(listed, list) or not listed:
             raise UsageError("judge is no list of data sets")
-        judge = tuple(_judged(each) for each in listed)
-        pairs = [(each.data, protocol) for each in judge for protocol in each.protocols]
-        if twice := sorted({pair for pair in pairs if pairs.count(pair) > 1}):
+        judge = tuple(_judged(each, methods) for each in listed)
+        squares = [
+            (each.data, protocol, method)
+            for each in judge
+            for protocol in each.protocols
+            for method in each.methods or methods
+        ]
+        if twice := sorted(square for square, times in Counter(squares).items() if times > 1):
             raise UsageError(f"{twice[0][1]} on {twice[0][0]} stands twice in judge")
         source = given.get("source", "measured")
         if source not in ("measured", "smoke"):
@@ -171,9 +181,9 @@ def _entry(name: str, value: Any) -> Entry:
     return Entry(name, base, settings)
 
 
-def _judged(value: Any) -> Judged:
+def _judged(value: Any, methods: Iterable[str]) -> Judged:
     given = _mapping(value, "judge")
-    _check_keys(given, ("data", "protocols", "settings", "labels"), ("data", "protocols"))
+    _check_keys(given, ("data", "protocols", "settings", "labels", "methods"), ("data", "protocols"))
     recipe.find("datasets", str(given["data"]))
     names = given["protocols"]
     if not isinstance(names, list) or not names:
@@ -183,7 +193,14 @@ def _judged(value: Any) -> Judged:
     labels = _numbers(given.get("labels", [100]), "labels")
     if wrong := [each for each in labels if each not in _PERCENT]:
         raise UsageError(f"labels has {wrong[0]}; known: {', '.join(map(str, _PERCENT))}")
-    return Judged(str(given["data"]), tuple(map(str, names)), _mapping(given.get("settings"), "settings"), labels)
+    own = given.get("methods", [])
+    if not isinstance(own, list):
+        raise UsageError(f"methods of a judge is {own!r:.60}; it must be a list of rows")
+    for each in own:
+        if each not in methods:
+            raise UsageError(f"judge names the method '{each}', which is no row; {nearest(str(each), methods)}")
+    settings = _mapping(given.get("settings"), "settings")
+    return Judged(str(given["data"]), tuple(map(str, names)), settings, labels, tuple(own))
 
 
 def _check_keys(given: dict[str, Any], known: Sequence[str], required: Sequence[str]) -> None:

@@ -161,6 +161,23 @@ class WithinRange:
         return files
 
 
+@dataclass(frozen=True)
+class WithoutImages:
+    """Frames as the LiDAR alone saw them, for those who read no image."""
+
+    def card(self, card: Card) -> Card:
+        """Return the card without cameras."""
+        return replace(card, cameras=())
+
+    def frame(self, frame: Frame) -> Frame:
+        """Leave every camera out."""
+        return some_cameras(frame, [])
+
+    def files(self, files: list[Path]) -> list[Path]:  # noqa: ARG002 as the others have it
+        """Return no image."""
+        return []
+
+
 class Changed:
     """The frames of a source, each changed.
 

@@ -55,6 +55,8 @@ class Town:
         self.seeds = _seeds(card, split)
         self.tokens = [f"town-{seed:06d}-{name}" for seed in self.seeds for name in names]
         self.conditions = [name for _ in self.seeds for name in names]
+        self.scenes = [str(seed) for seed in self.seeds for _ in names]
+        self.listed = [str(seed) for seed in self.seeds]
         self._per_scene = len(names)
         self._box_class = np.array(
             [card.box_classes.index(name) if name in card.box_classes else -1 for name in card.classes]
