@@ -12,6 +12,7 @@ from lidar2d.data.card import load_card
 from lidar2d.errors import SettingError, UsageError
 from lidar2d.frame import Boxes, Frame, collate
 from lidar2d.nets.encoder import PointEncoder
+from lidar2d.tasks.centres import REGRESSED
 from lidar2d.tasks.detection import AveragePrecision, Detection
 from lidar2d.tasks.heads import Training, measure, show, train_heads
 from lidar2d.tasks.kept import Kept
@@ -87,7 +88,7 @@ def test_boxes_go_into_maps_and_come_back():
     batch = collate([Town()[k] for k in range(3)])
     truth = TASK.truth(batch)
     assert truth.shape == (3, 128, 9)
-    maps = torch.full((3, 2 + 8, *TASK.shape), -20.0)
+    maps = torch.full((3, 2 + REGRESSED, *TASK.shape), -20.0)
     for frame in range(3):
         rows = truth[frame][truth[frame][:, 7] >= 0].float()
         row, column = TASK._cells(rows)

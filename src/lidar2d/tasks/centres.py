@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import l1_loss, max_pool2d
+from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss, max_pool2d
 
 from lidar2d.data.card import Card
 from lidar2d.errors import SettingError, UsageError, within
@@ -18,31 +19,39 @@ from lidar2d.tasks.task import Task
 
 Area = tuple[float, float, float, float]  # metres: x0, y0, x1, y1 of a rectangle on the ground
 
-REGRESSED = 8  # offset of the centre along x and y in cells, z, log of three sides in metres, sine and cosine of yaw
+# offset of the centre along x and y in cells, z, log of three sides in metres, sine and cosine of twice the yaw, and
+# the logit that the box looks backwards: many a box could look either way, and the mean of the two yaws is wrong
+REGRESSED = 9
+_BACKWARDS = 8  # place of that logit
+_LOOKS = 0.2  # weight of its loss
+_DISTANCE = 2.0  # weight of the loss of the others
 _START = -2.19  # logit of 0.1, so that the first maps say: hardly anything
 
 
 class CentreHead(nn.Module):
-    """Two layers of 3x3 convolutions, and from them a heat map of each class and eight numbers of a box in each cell.
+    """Three layers of ever wider 3x3 convolutions, and from them a heat map of each class and a box in each cell.
+
+    The middle of a box is often a cell without points, so layers reach 7 cells to either side.
 
     Args:
         channels: of the features.
         classes: of the boxes.
-        width: of the two layers.
-        more: numbers of a box beside the eight.
+        width: of the three layers.
+        more: numbers of a box beside the nine.
     """
 
     def __init__(self, channels: int, classes: int, width: int = 64, more: int = 0) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for before in (channels, width):
-            layers += [nn.Conv2d(before, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+        for before, apart in ((channels, 1), (width, 2), (width, 4)):
+            conv = nn.Conv2d(before, width, 3, padding=apart, dilation=apart, bias=False)
+            layers += [conv, nn.BatchNorm2d(width), nn.ReLU()]
         self.trunk = nn.Sequential(*layers)
         self.out = nn.Conv2d(width, classes + REGRESSED + more, 1)
         nn.init.constant_(self.out.bias[:classes], _START)  # type: ignore[index]
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return (B, classes + 8 + more, H, W) of maps (B, C, H, W)."""
+        """Return (B, classes + 9 + more, H, W) of maps (B, C, H, W)."""
         found: Tensor = self.out(self.trunk(features))
         return found
 
@@ -106,7 +115,9 @@ class Centres(Task):
         if not len(frame):
             return loss
         told = output[frame, classes : classes + REGRESSED, row, column]
-        return loss + l1_loss(told, self._encoded(boxes, row, column))
+        wanted = self._encoded(boxes, row, column)
+        looks = binary_cross_entropy_with_logits(told[:, _BACKWARDS], wanted[:, _BACKWARDS])
+        return loss + _DISTANCE * l1_loss(told[:, :_BACKWARDS], wanted[:, :_BACKWARDS]) + _LOOKS * looks
 
     def answer(self, output: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
         """Return boxes (B, found, 9) as x y z l w h yaw, class, score, the best first, and the truth."""
@@ -161,7 +172,9 @@ class Centres(Task):
 
     def _encoded(self, boxes: Tensor, row: Tensor, column: Tensor) -> Tensor:
         place = (boxes[:, :2] - self._corner(boxes)) / self.cell - torch.stack([row, column], 1)
-        return torch.cat([place, boxes[:, 2:3], boxes[:, 3:6].log(), boxes[:, 6:7].sin(), boxes[:, 6:7].cos()], 1)
+        yaw = boxes[:, 6:7]
+        backwards = (yaw.cos() < 0).float()
+        return torch.cat([place, boxes[:, 2:3], boxes[:, 3:6].log(), (2 * yaw).sin(), (2 * yaw).cos(), backwards], 1)
 
     def _decoded(self, maps: Tensor) -> Tensor:
         """Return the best boxes (found, 9) of one frame's maps, and what else is regressed.
@@ -176,6 +189,7 @@ class Centres(Task):
         row, column = place // columns, place % columns
         at = maps[classes:, row, column].T
         xy = (torch.stack([row, column], 1) + at[:, :2]) * self.cell + self._corner(maps)
-        yaw = torch.atan2(at[:, 6], at[:, 7])
+        yaw = torch.atan2(at[:, 6], at[:, 7]) / 2 + math.pi * (at[:, _BACKWARDS] > 0)
+        yaw = torch.atan2(yaw.sin(), yaw.cos())
         box = torch.cat([xy, at[:, 2:3], at[:, 3:6].clamp(-5, 5).exp(), yaw[:, None]], 1)
         return torch.cat([box, number[:, None].float(), score[:, None], at[:, REGRESSED:]], 1).double()
