@@ -97,6 +97,14 @@ def test_order_and_processes_change_nothing(parts):
     assert joined.compute() == whole.compute()
 
 
+def test_garg_crop_of_a_kitti_image_by_hand():
+    """Rows 0.40810811 * 375 = 153.04 to 0.99189189 * 375 = 371.96, columns 44.65 to 1197.35; cut off, not rounded."""
+    garg = crop_mask("garg", 375, 1242)
+    expected = torch.zeros(375, 1242, dtype=torch.bool)
+    expected[153:371, 44:1197] = True
+    assert torch.equal(garg, expected)
+
+
 def test_crops_are_the_published_ones():
     garg = crop_mask("garg", 352, 1216)
     rows, columns = garg.nonzero().unbind(1)
