@@ -25,10 +25,10 @@ from lidar2d.data.nuscenes import NuScenes, records
 from lidar2d.data.nuscenes import index as nuscenes_index
 from lidar2d.data.nuscenes.index import open_index
 from lidar2d.data.nuscenes.reader import condition, scene_names
-from lidar2d.data.source import Source, open_source
+from lidar2d.data.source import Moving, Source, open_source
 from lidar2d.errors import DataError, UsageError
 from lidar2d.frame import Frame
-from lidar2d.geometry import points_in_boxes, project
+from lidar2d.geometry import points_in_boxes, project, transform
 
 CARD = load_card("nuscenes")
 HALF_PIXEL = 0.5  # ours minus nuScenes' pixel coordinates
@@ -613,6 +613,40 @@ def test_real_frame_equals_the_devkits(samples: Path):
     agree, total = _compare(samples / "nuscenes")
     assert total == 68
     assert agree >= 64
+
+
+def test_the_motion_to_the_next_key_frame_leaves_points_where_they_are_in_the_world(nuscenes_tree: NuScenesTree):
+    source = opened(nuscenes_tree)
+    assert isinstance(source, Moving)
+
+    def in_the_world(xyz: torch.Tensor, sample: str) -> np.ndarray:
+        found = nuscenes_tree.record(
+            "sample_data", lambda r: r["sample_token"] == sample and r["is_key_frame"] and "LIDAR_TOP" in r["filename"]
+        )
+        points = theirs(xyz)
+        for table, key in (("calibrated_sensor", "calibrated_sensor_token"), ("ego_pose", "ego_pose_token")):
+            pose = nuscenes_tree.record(table, lambda r, wanted=found[key]: r["token"] == wanted)  # type: ignore[misc]
+            points = turned(np.array(pose["rotation"]), points) + np.array(pose["translation"])
+        return points
+
+    for index in range(3):
+        found = source.following(index)
+        assert found is not None
+        after, motion = found
+        assert after == index + 1
+        xyz = source[index].points[:, :3].double()
+        np.testing.assert_allclose(
+            in_the_world(transform(motion, xyz), source.tokens[after]),
+            in_the_world(xyz, source.tokens[index]),
+            atol=1e-6,
+        )
+    assert source.following(3) is None  # the scene ends, though another one begins
+    assert source.following(4) is None
+
+
+def test_a_real_frame_alone_has_no_next_one(samples: Path):
+    source = NuScenes(CARD, "mini_train", samples / "nuscenes")
+    assert [source.following(index) for index in range(len(source))] == [None]
 
 
 def test_real_frame_is_complete(samples: Path):

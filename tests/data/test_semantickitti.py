@@ -17,7 +17,7 @@ from lidar2d.data.files import BadFileError
 from lidar2d.data.glance import glance
 from lidar2d.data.kitti import SemanticKitti
 from lidar2d.data.label_maps import LabelMap
-from lidar2d.data.source import FromFiles, Source, Sweeping, open_source
+from lidar2d.data.source import FromFiles, Moving, Source, Sweeping, open_source
 from lidar2d.errors import DataError
 from lidar2d.frame import collate
 from lidar2d.geometry import pairs, project, transform
@@ -237,6 +237,34 @@ def test_real_sweeps_come_nearer_to_each_other(samples: Path):
     assert near.median() < torch.cdist(own, before).amin(1).median()
     motion, _ = source._calibration("00/000002").motion(0, 2)
     torch.testing.assert_close(moved.double(), transform(torch.from_numpy(motion), before.double()), atol=1e-4, rtol=0)
+
+
+def test_the_motion_to_the_next_scan_carries_points_that_stand_still_onto_themselves(tree: Tree):
+    source = opened(tree)
+    assert isinstance(source, Moving)
+    for index in (0, 1, 3, 4):
+        found = source.following(index)
+        assert found is not None
+        after, motion = found
+        assert after == index + 1
+        moved = transform(motion, source[index].points[:, :3].double())
+        torch.testing.assert_close(moved, source[after].points[:, :3].double(), atol=1e-4, rtol=0)
+    assert source.following(2) is None  # the sequence ends, though another one begins
+    assert source.following(5) is None
+
+
+def test_real_scans_come_nearer_to_the_next_one(samples: Path):
+    card = replace(CARD, splits={"train": {"sequences": "00", "labels": "labels"}}, val="")
+    source = SemanticKitti(card, "train", samples / "semantickitti")
+    for index in range(2):
+        found = source.following(index)
+        assert found is not None
+        after, motion = found
+        here, there = (source[place].points[:, :3].double() for place in (index, after))
+        here, there = here[here[:, 2] > -1][::100], there[there[:, 2] > -1.2][::2]  # rings on the ground all look alike
+        apart = [torch.cdist(xyz, there).amin(1).median() for xyz in (here, transform(motion, here))]
+        assert apart[1] < 0.6 * apart[0]
+    assert source.following(2) is None
 
 
 # ---- bad files
