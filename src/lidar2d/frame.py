@@ -10,7 +10,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lidar2d.errors import DataError, UsageError
@@ -38,12 +40,29 @@ def _map_tensors(record: _T, function: Callable[[Tensor], Tensor]) -> _T:
 
 
 @dataclass(frozen=True)
+class Survey:
+    """A frame as nuScenes' tables have it, in their global frame: what its benchmark judges by; never augmented.
+
+    Boxes are those of the frame, in its order: x y z, width length height in metres, and a quaternion w x y z.
+    """
+
+    boxes: NDArray[np.float64]  # (M, 10)
+    velocity: NDArray[np.float64]  # (M, 2) m/s along x and y, NaN where unknown
+    attributes: tuple[str, ...]  # of each box, such as "vehicle.parked"; "" where there is none
+    hits: NDArray[np.int64]  # (M,) points of LiDAR and radar in each box
+    racks: NDArray[np.float64]  # (R, 10) of bicycles; those within are not judged
+    global_from_lidar: NDArray[np.float64]  # (4, 4)
+    ego: NDArray[np.float64]  # (3,) where the car is, metres
+
+
+@dataclass(frozen=True)
 class Boxes:
     """Oriented 3D boxes in the LiDAR frame; the centre is the geometric centre."""
 
     geometry: Tensor  # (M, 7) x y z, length width height in metres, yaw in radians
     classes: Tensor  # (M,) index into the card's box classes
     velocity: Tensor | None = None  # (M, 2) m/s along x and y, NaN where unknown
+    surveys: tuple[Survey, ...] = ()  # one a frame, where the data set has a global one
     seen: Tensor | None = None  # (M, 3) labelled: height in pixels of the image's file, occlusion 0..3, share cut off
 
     def __len__(self) -> int:
@@ -175,10 +194,12 @@ def _join_boxes(values: Sequence[Boxes | None]) -> Boxes | None:
     boxes = [b for b in values if b is not None]
     if len(boxes) != len(values):
         return None
+    surveys = tuple(survey for b in boxes for survey in b.surveys)
     return Boxes(
         torch.cat([b.geometry for b in boxes]),
         torch.cat([b.classes for b in boxes]),
         _join([b.velocity for b in boxes]),
+        surveys if len(surveys) == len(boxes) else (),
         _join([b.seen for b in boxes]),
     )
 

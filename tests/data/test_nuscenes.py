@@ -686,6 +686,7 @@ FIELDS = [
     *[("sample_data", field) for field in ("timestamp", "filename", "is_key_frame", "width", "height")],
     *[("calibrated_sensor", field) for field in ("sensor_token", "translation", "rotation", "camera_intrinsic")],
     *[("sample_annotation", field) for field in ("num_lidar_pts", "prev", "next", "size", "sample_token")],
+    *[("sample_annotation", field) for field in ("num_radar_pts", "attribute_tokens")],
     *[("category", "name"), ("instance", "category_token"), ("ego_pose", "rotation")],
     *[("lidarseg", field) for field in ("sample_data_token", "filename")],
 ]

@@ -13,6 +13,8 @@ from lidar2d.data.files import BadFileError
 from lidar2d.data.nuscenes.poses import inverses, rotation, unit
 from lidar2d.data.nuscenes.records import Record, by_token, text, whole
 
+SEVERAL = -2  # attributes, of one box
+
 _MAX_GAP = 1.5  # seconds between two annotations that still give a velocity; twice that across the middle one
 
 BOX_DTYPE = np.dtype(
@@ -21,6 +23,10 @@ BOX_DTYPE = np.dtype(
         ("velocity", np.float32, 2),  # m/s along x and y of the LiDAR frame, NaN where unknown
         ("category", np.uint8),
         ("num_lidar_pts", np.uint16),
+        ("num_radar_pts", np.uint16),
+        ("attribute", np.int8),  # -1 for none, -2 for several
+        ("survey", np.float64, 10),  # as the table has it: x y z, width length height, quaternion w x y z
+        ("survey_velocity", np.float64, 2),  # m/s along x and y of the global frame
     ]
 )
 
@@ -34,7 +40,11 @@ class Boxes(NamedTuple):
 
 
 def read_boxes(
-    folder: Path, samples: Mapping[str, Any], global_from_lidar: NDArray[np.float64], categories: Mapping[str, str]
+    folder: Path,
+    samples: Mapping[str, Any],
+    global_from_lidar: NDArray[np.float64],
+    categories: Mapping[str, str],
+    attributes: Mapping[str, str],
 ) -> Boxes:
     """Read the annotations of a version.
 
@@ -43,12 +53,14 @@ def read_boxes(
         samples: by token, in order: anything, and the time stamp in microseconds.
         global_from_lidar: (S, 4, 4) in our LiDAR axes.
         categories: by token, in order.
+        attributes: by token, in order.
 
     Raises:
         BadFileError: naming the table and the record that is wrong.
     """
     sample_rows = {token: row for row, token in enumerate(samples)}
     category_rows = {token: row for row, token in enumerate(categories)}
+    attribute_rows = {token: row for row, token in enumerate(attributes)}
     category_of = by_token(folder, "instance", lambda r: category_rows[r["category_token"]])
     stamps = np.array([timestamp for _, timestamp in samples.values()], dtype=np.float64) * 1e-6
 
@@ -56,7 +68,10 @@ def read_boxes(
         pose = (*r["translation"], *r["rotation"], *r["size"])
         if len(pose) != 10:
             raise ValueError(f"{len(pose)} numbers for translation, rotation and size; 10 are needed")
-        counts = (sample_rows[r["sample_token"]], category_of[r["instance_token"]], whole(r["num_lidar_pts"]))
+        named = [attribute_rows[token] for token in r["attribute_tokens"]]
+        attribute = -1 if not named else named[0] if len(named) == 1 else SEVERAL
+        hits = whole(r["num_lidar_pts"]), whole(r["num_radar_pts"])
+        counts = (sample_rows[r["sample_token"]], category_of[r["instance_token"]], *hits, attribute)
         return tuple(map(float, pose)), counts, text(r["prev"]), text(r["next"])
 
     found = by_token(folder, "sample_annotation", number)
@@ -65,7 +80,7 @@ def read_boxes(
         return Boxes(np.zeros(0, BOX_DTYPE), none, none)
     place = {token: row for row, token in enumerate(found)}
     numbers = np.array([row[0] for row in found.values()])
-    sample, category, points = np.array([row[1] for row in found.values()], dtype=np.int64).T
+    sample, category, *hits, attribute = np.array([row[1] for row in found.values()], dtype=np.int64).T
     try:
         before, after = (
             np.array([place[row[side]] if row[side] else here for here, row in enumerate(found.values())])
@@ -74,7 +89,9 @@ def read_boxes(
     except KeyError as error:
         raise BadFileError(folder / "sample_annotation.json", f"prev or next names no record: {error}") from None
     boxes = np.zeros(len(found), BOX_DTYPE)
-    boxes["category"], boxes["num_lidar_pts"] = category, np.clip(points, 0, np.iinfo(np.uint16).max)
+    boxes["category"], boxes["attribute"] = category, attribute
+    boxes["num_lidar_pts"], boxes["num_radar_pts"] = np.clip(hits, 0, np.iinfo(np.uint16).max)
+    boxes["survey"] = numbers[:, [0, 1, 2, 7, 8, 9, 3, 4, 5, 6]]
     lidar_from_global = inverses(global_from_lidar)[sample]
     boxes["geometry"] = _into_lidar(numbers, lidar_from_global)
     if bad := np.flatnonzero(~np.isfinite(boxes["geometry"]).all(1) | (numbers[:, 7:] <= 0).any(1)).tolist():
@@ -82,6 +99,7 @@ def read_boxes(
         fault = f"record {token}: box is not finite, or has a side of no length"
         raise BadFileError(folder / "sample_annotation.json", fault)
     speed = _velocity(numbers[:, :3], stamps[sample], before, after)
+    boxes["survey_velocity"] = speed[:, :2]
     boxes["velocity"] = np.einsum("mij,mj->mi", lidar_from_global[:, :3, :3], speed)[:, :2]
     order = np.argsort(sample, kind="stable")
     rows = np.arange(len(samples))

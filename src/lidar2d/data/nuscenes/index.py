@@ -21,8 +21,9 @@ from lidar2d.data.nuscenes.records import TABLES
 from lidar2d.data.nuscenes.tables import build
 from lidar2d.paths import cache_folder
 
-_LAYOUT = 3  # goes up when the arrays change their meaning
+_LAYOUT = 4  # goes up when the arrays change their meaning
 _ARRAYS = ("samples", "sweeps", "cameras", "boxes")
+_FACTS = ("scenes", "categories", "attributes", "words")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Index:
     boxes: NDArray[np.void]  # see boxes.BOX_DTYPE
     scenes: list[dict[str, str]]  # name and description, by samples["scene"]
     categories: list[str]  # by boxes["category"]
+    attributes: list[str]  # by boxes["attribute"]
     names: Names
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -57,7 +59,7 @@ class Index:
             The row; the motion (4, 4) from its LiDAR to the key frame's, in our axes; how many seconds it is older.
         """
         own = int(sample["sweep"])
-        to_key = inverses(_global_from_ours(self.sweeps[own]))
+        to_key = inverses(self.global_from_lidar(sample))
         for row in range(own - 1, max(-1, own - 1 - most), -1):
             if self.sweeps[row]["scene"] != sample["scene"]:
                 return
@@ -66,7 +68,7 @@ class Index:
 
     def motion(self, here: np.void, there: np.void) -> NDArray[np.float64]:
         """Return the motion (4, 4) from one key frame's LiDAR to another's, in our axes."""
-        ours = [_global_from_ours(self.sweeps[sample["sweep"]]) for sample in (here, there)]
+        ours = [self.global_from_lidar(sample) for sample in (here, there)]
         found: NDArray[np.float64] = inverses(ours[1]) @ ours[0]
         return found
 
@@ -78,10 +80,12 @@ class Index:
 
     def cam_from_lidar(self, sample: np.void) -> NDArray[np.float64]:
         """Return each camera's pose (V, 4, 4) at its own time, seen from the LiDAR at its own, in our axes."""
-        found: NDArray[np.float64] = inverses(matrices(sample["global_from_cam"])) @ _global_from_ours(
-            self.sweeps[sample["sweep"]]
-        )
+        found: NDArray[np.float64] = inverses(matrices(sample["global_from_cam"])) @ self.global_from_lidar(sample)
         return found
+
+    def global_from_lidar(self, sample: np.void) -> NDArray[np.float64]:
+        """Return the pose (4, 4) of a key frame's LiDAR, in our axes."""
+        return _global_from_ours(self.sweeps[sample["sweep"]])
 
 
 def _global_from_ours(sweep: np.void) -> NDArray[np.float64]:
@@ -105,7 +109,7 @@ def open_index(root: Path, version: str, cameras: Sequence[str], cache: Path | N
 
     def make() -> Made:
         tables = build(root / version, cameras)
-        facts = {"scenes": tables.scenes, "categories": tables.categories, "words": tables.words}
+        facts = {name: getattr(tables, name) for name in _FACTS}
         return Made({name: getattr(tables, name) for name in _ARRAYS}, facts)
 
     files = [root / version / f"{name}.json" for name in TABLES]
@@ -116,5 +120,5 @@ def open_index(root: Path, version: str, cameras: Sequence[str], cache: Path | N
 def _load(folder: Path) -> Index:
     made = load(folder)
     samples, sweeps, cameras, boxes = (made.arrays[name] for name in _ARRAYS)
-    scenes, categories, words = (made.facts[key] for key in ("scenes", "categories", "words"))
-    return Index(folder, samples, sweeps, cameras, boxes, scenes, categories, Names(words))
+    scenes, categories, attributes, words = (made.facts[name] for name in _FACTS)
+    return Index(folder, samples, sweeps, cameras, boxes, scenes, categories, attributes, Names(words))

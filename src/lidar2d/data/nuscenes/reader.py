@@ -16,15 +16,17 @@ from lidar2d.data.card import TEXT, Card, folder_of
 from lidar2d.data.file_source import Earlier, SweepSource, with_earlier
 from lidar2d.data.files import BadFileError, read_binary, read_points
 from lidar2d.data.label_maps import LabelMap
+from lidar2d.data.nuscenes.boxes import SEVERAL
 from lidar2d.data.nuscenes.cameras import image_file
 from lidar2d.data.nuscenes.index import open_index
 from lidar2d.data.pixels import check_seen, not_read, read_whole
 from lidar2d.data.source import Expected, Problem
 from lidar2d.errors import DataError, UsageError
-from lidar2d.frame import Boxes, Frame, ImageFile
+from lidar2d.frame import Boxes, Frame, ImageFile, Survey
 
 _NEEDS, _TAKES = {"version": (str,)}, {"scenes": TEXT}  # keys of a split
 _OWN_CAR = 1.0  # metres
+_RACK = "static_object.bicycle_rack"
 
 
 class NuScenes(SweepSource):
@@ -195,13 +197,30 @@ class NuScenes(SweepSource):
         """Return the boxes of the card's classes; None where the version has no annotations at all."""
         if not len(self.index.boxes):
             return None
-        boxes = self.index.boxes[sample["first_box"] : sample["end_box"]]
-        classes = self._box_class[boxes["category"]]
-        boxes, classes = boxes[classes >= 0], classes[classes >= 0]
+        every = self.index.boxes[sample["first_box"] : sample["end_box"]]
+        classes = self._box_class[every["category"]]
+        boxes, classes = every[classes >= 0], classes[classes >= 0]
         return Boxes(
             torch.from_numpy(boxes["geometry"].astype(np.float64)),
             torch.from_numpy(classes),
             torch.from_numpy(boxes["velocity"].astype(np.float64)),
+            (self._survey(sample, boxes, every),),
+        )
+
+    def _survey(self, sample: np.void, boxes: NDArray[np.void], every: NDArray[np.void]) -> Survey:
+        if (boxes["attribute"] == SEVERAL).any():
+            fault = f"a box of sample {sample['token'].decode()} has several attributes; one at most is needed"
+            raise BadFileError(self.root / self.version / "sample_annotation.json", fault)
+        names = [*self.index.attributes, ""]  # the last is none
+        racks = np.array([name == _RACK for name in self.index.categories], dtype=bool)
+        return Survey(
+            boxes=boxes["survey"].copy(),
+            velocity=boxes["survey_velocity"].copy(),
+            attributes=tuple(names[row] for row in boxes["attribute"]),
+            hits=boxes["num_lidar_pts"].astype(np.int64) + boxes["num_radar_pts"],
+            racks=every["survey"][racks[every["category"]]],
+            global_from_lidar=self.index.global_from_lidar(sample),
+            ego=sample["ego"].copy(),
         )
 
 

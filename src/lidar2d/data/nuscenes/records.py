@@ -23,6 +23,7 @@ TABLES = (
     "sample_data",
     "ego_pose",
     "category",
+    "attribute",
     "instance",
     "sample_annotation",
     "lidarseg",

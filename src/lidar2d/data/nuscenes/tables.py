@@ -38,6 +38,7 @@ def sample_dtype(cameras: int) -> np.dtype[np.void]:
             ("sweep", np.int32),  # row of the key frame's own sweep; earlier ones of the scene stand before it
             ("lidarseg", np.int32),  # row of the words of the file's name, which holds the token; -1: there is none
             ("lidar", TOKEN),  # of the sweep's sample_data
+            ("ego", np.float64, 3),  # where the car is at the sweep's time
             ("files", NAME_DTYPE, cameras),
             ("cameras", np.int32, cameras),  # rows of the cameras array
             ("global_from_cam", *POSE[:1], (cameras, *POSE[1:])),
@@ -57,6 +58,7 @@ class Tables:
     boxes: NDArray[np.void]  # by sample
     scenes: list[dict[str, str]]
     categories: list[str]
+    attributes: list[str]
     words: list[str]  # of file names
 
 
@@ -75,14 +77,15 @@ def build(folder: Path, cameras: Sequence[str]) -> Tables:
 
     samples = by_token(folder, "sample", lambda r: (scene_rows[r["scene_token"]], whole(r["timestamp"])))
     shots = _shots(folder, samples, cameras)
-    globals_ = _global_from_sensor(folder, shots)
+    egos, globals_ = _global_from_sensor(folder, shots)
     names = Names()
     sweeps, own_sweep = _sweeps(shots, globals_, samples, names)
-    rows, different = _samples(folder, samples, cameras, shots, globals_, names)
+    rows, different = _samples(folder, samples, cameras, shots, egos, globals_, names)
     rows["sweep"] = [own_sweep[token] for token in samples]
     categories = by_token(folder, "category", lambda r: text(r["name"]))
     global_from_lidar = matrices(sweeps["global_from_lidar"][rows["sweep"]]) @ OURS_FROM_NUSCENES.T
-    boxes = read_boxes(folder, samples, global_from_lidar, categories)
+    attributes = by_token(folder, "attribute", lambda r: text(r["name"]))
+    boxes = read_boxes(folder, samples, global_from_lidar, categories, attributes)
     rows["first_box"], rows["end_box"] = boxes.first, boxes.end
     return Tables(
         rows,
@@ -91,6 +94,7 @@ def build(folder: Path, cameras: Sequence[str]) -> Tables:
         boxes.rows,
         [{"name": name, "description": description} for name, description in scenes.values()],
         list(categories.values()),
+        list(attributes.values()),
         names.words,
     )
 
@@ -147,8 +151,8 @@ def _shots(folder: Path, samples: dict[str, Any], cameras: Sequence[str]) -> lis
     return kept
 
 
-def _global_from_sensor(folder: Path, shots: Sequence[Shot]) -> NDArray[np.float64]:
-    """Return each sensor's pose (N, 7) at its own time stamp: between two stamps the car has moved."""
+def _global_from_sensor(folder: Path, shots: Sequence[Shot]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the car's pose (N, 7), and each sensor's, at its own time stamp: between two stamps the car has moved."""
     needed = {shot.ego_pose for shot in shots}
     egos = by_token(folder, "ego_pose", pose, keep=lambda r: r["token"] in needed)
     for shot in shots:
@@ -156,7 +160,7 @@ def _global_from_sensor(folder: Path, shots: Sequence[Shot]) -> NDArray[np.float
             raise wrong(folder, "sample_data", {"token": shot.token}, KeyError(shot.ego_pose))
     outer = np.array([egos[shot.ego_pose] for shot in shots]).reshape(-1, 7)
     inner = np.array([shot.calibration["pose"] for shot in shots]).reshape(-1, 7)
-    return compose(outer, inner)
+    return outer, compose(outer, inner)
 
 
 def _sweeps(
@@ -179,6 +183,7 @@ def _samples(
     samples: dict[str, Any],
     cameras: Sequence[str],
     shots: Sequence[Shot],
+    egos: NDArray[np.float64],
     poses: NDArray[np.float64],
     names: Names,
 ) -> tuple[NDArray[np.void], NDArray[np.void]]:
@@ -198,6 +203,7 @@ def _samples(
         place, channel = places[shot.sample], shot.calibration["channel"]
         if channel == LIDAR:
             rows["lidar"][place] = shot.token
+            rows["ego"][place] = egos[row, :3]
             if shot.token in segments:
                 rows["lidarseg"][place] = names.keep_around(segments[shot.token], shot.token)
             continue
