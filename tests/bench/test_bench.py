@@ -18,6 +18,10 @@ init_args:
   task: {class_path: lidar2d.tasks.segmentation.PointSegmentation}
   training: {epochs: 2, rates: [0.01], batch_size: 2}
 """
+BOXES = (
+    "segmentation.PointSegmentation}",
+    "detection.Detection, init_args: {overlap: {car: 0.5}}}",
+)
 
 
 @pytest.fixture
@@ -25,12 +29,12 @@ def line(tmp_path):
     line = CommandLine(tmp_path)
     line.environment["LIDAR2D_CACHE"] = str(tmp_path / "cache")
     (tmp_path / "probe.yaml").write_text(PROBE)
-    (tmp_path / "depth.yaml").write_text(PROBE.replace("segmentation.PointSegmentation", "depth.Depth"))
+    (tmp_path / "boxes.yaml").write_text(PROBE.replace(*BOXES))
     settings = {**SETTINGS, "method.pretrain.steps": 2, "data.card": "./tiny.yaml", "trainer.report": False}
     suite = {
         "pretrain": {**settings, "trainer.progress": False, "method.pretrain.warmup": 0},
         "methods": {"ppkt": None, "broken": {"recipe": "ppkt", "method.dim": 1}},
-        "judge": [{"data": "./tiny.yaml", "protocols": ["./probe.yaml", "./depth.yaml", "glance3d/lidar2d@1"]}],
+        "judge": [{"data": "./tiny.yaml", "protocols": ["./probe.yaml", "./boxes.yaml", "glance3d/lidar2d@1"]}],
     }
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(suite))
     return line
@@ -51,7 +55,7 @@ def test_a_suite_fails_cell_by_cell_is_killed_goes_on_and_is_done_once(line, tmp
     assert "4 failed; --retry tries them again" in told
     found = records(tmp_path)
     by_protocol = {record["protocol"] for record in found["ppkt.jsonl"] if "error" in record}
-    assert by_protocol == {"own/depth@0"}
+    assert by_protocol == {"own/boxes@0"}
     assert {"day", "fog", "night", "all"} == {record["condition"] for record in found["ppkt.jsonl"]}
     assert all("dim is 1; it must be at least 2" in record["error"] for record in found["broken.jsonl"])
     assert not list((tmp_path / "cache").glob("features/*"))
@@ -81,7 +85,7 @@ def test_eval_judges_what_was_never_taught_and_says_what_is_wrong(line, tmp_path
     assert re.search(r"^miou +\d", told, re.MULTILINE)
     assert (tmp_path / "pictures" / "index.html").read_text().count("<figure>") == 6
     assert len((tmp_path / "found" / "eval" / "scalr-untrained.jsonl").read_text().splitlines()) == 4
-    assert "tiny has no depth of pixels" in line.run(*words, "--protocol", "./depth.yaml", status=2)
+    assert "overlap is car; boxes of tiny are of no class" in line.run(*words, "--protocol", "./boxes.yaml", status=2)
     assert "did you mean 'glance3d/lidar2d@1'?" in line.run(*words, "--protocol", "glance3d/lidar2d@2", status=2)
 
 

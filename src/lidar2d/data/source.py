@@ -150,7 +150,7 @@ def open_source(
         raise UsageError(f"card {card.name}: no reader {card.reader} ({error}); give package.module.Class") from None
     source: Source = reader(card=card, split=split, root=root, image_size=image_size)
     if not len(source):
-        raise UsageError(f"{card.name} {split} has no frame")
+        raise UsageError(f"split '{split}' of {card.name} has no frame; name another one")
     if sweeps == 1:
         return source
     if not isinstance(source, Sweeping):
