@@ -52,7 +52,7 @@ Judges the networks of a run, or those of a recipe before they are taught, and p
   --device cpu|cuda|auto   where to compute
   --name NAME              of the row; the run's method by default
   --results DIR            keep the numbers as records in DIR/eval/NAME.jsonl
-  --save-images DIR        truth, answer and error of some frames as pictures, and DIR/index.html with all of them"""
+  --save-images DIR        pictures of some frames, or a map of features: DIR/index.html shows them all"""
 
 BENCH = """\
 lidar2d bench --suite NAME [--method NAME ...] [--only PROTOCOL ...]

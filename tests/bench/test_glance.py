@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lidar2d.bench.glance import Glance
+from lidar2d.bench.neighbours import Bank
 from lidar2d.bench.protocol import Session, Splits
 from lidar2d.data.card import load_card
 from lidar2d.errors import UsageError
@@ -97,6 +98,12 @@ def test_features_that_are_labels_are_told_and_constant_ones_only_by_chance(kind
     assert told["effective_rank"] == pytest.approx(2, abs=0.05)  # three places in a plane
     assert 20 < blind["knn/accuracy"] < 47  # of three classes that are equally frequent
     assert blind["effective_rank"] == pytest.approx(1, abs=1e-3)
+
+
+def test_one_neighbour_that_is_the_same_outvotes_four_that_are_not():
+    features = torch.tensor([[1.0, 0, 0], *[[1.0, 1, 0]] * 4])
+    bank = Bank(features, torch.tensor([1, 0, 0, 0, 0]))
+    assert Glance("images", neighbours=5)._vote(bank, features[:2], 2).tolist() == [1, 0]
 
 
 def test_twins_that_are_equal_have_the_similarity_one_and_others_less():
