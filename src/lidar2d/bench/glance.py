@@ -100,7 +100,9 @@ class Glance(Protocol):
         return votes.scatter_add(1, bank.truth[row], (cosine / 0.07).exp()).argmax(1)
 
     def _show(self, seen: Sequence[_Seen], session: Session, look: Look) -> None:
-        """Show a map of features, by t-SNE of their cosines."""
+        """Show a map of features, by t-SNE of their cosines, condition after condition."""
+        order = list(dict.fromkeys(each.condition for each in seen))
+        seen = sorted(seen, key=lambda each: order.index(each.condition))
         features, labels = torch.cat([each.features for each in seen]), torch.cat([each.labels for each in seen])
         conditions = [each.condition for each in seen for _ in each.labels]
         chosen = _balanced(conditions, labels, session.seed)
