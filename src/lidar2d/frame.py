@@ -34,9 +34,18 @@ def _map_tensors(record: _T, function: Callable[[Tensor], Tensor]) -> _T:
         value = getattr(record, field.name)
         if isinstance(value, Tensor):
             changes[field.name] = function(value)
-        elif isinstance(value, Boxes):
+        elif isinstance(value, Boxes | Seen):
             changes[field.name] = _map_tensors(value, function)
     return replace(record, **changes)  # type: ignore[type-var]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How the image of a frame shows its boxes, in the pixels of its file: what KITTI's benchmark judges by."""
+
+    labelled: Tensor  # (M, 3) height in pixels, occlusion 0..3, share that the image's border cuts off
+    image_from_lidar: Tensor  # (1, 3, 4) float64 K T; of a batch (B, 3, 4)
+    size: Tensor  # (1, 2) height and width of the image; of a batch (B, 2)
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,7 @@ class Boxes:
     classes: Tensor  # (M,) index into the card's box classes
     velocity: Tensor | None = None  # (M, 2) m/s along x and y, NaN where unknown
     surveys: tuple[Survey, ...] = ()  # one a frame, where the data set has a global one
-    seen: Tensor | None = None  # (M, 3) labelled: height in pixels of the image's file, occlusion 0..3, share cut off
+    seen: Seen | None = None  # where the labels say what an image shows of them
 
     def __len__(self) -> int:
         return len(self.geometry)
@@ -122,8 +131,6 @@ class Batch:
     depth: Tensor | None = None  # (ΣV, H, W)
     regions: Tensor | None = None  # (ΣV, H, W)
     weak_labels: Tensor | None = None  # (ΣV, H, W)
-    file_intrinsics: Tensor | None = None  # (ΣV, 3, 3) of the files' own pixels, where all images are files
-    file_sizes: Tensor | None = None  # (ΣV, 2) height and width of those files
     clear: Tensor | None = None  # (B,) bool: the card trusts the image teacher in the frame's condition
     conditions: tuple[str, ...] = ()
     tokens: tuple[str, ...] = ()
@@ -200,7 +207,18 @@ def _join_boxes(values: Sequence[Boxes | None]) -> Boxes | None:
         torch.cat([b.classes for b in boxes]),
         _join([b.velocity for b in boxes]),
         surveys if len(surveys) == len(boxes) else (),
-        _join([b.seen for b in boxes]),
+        _join_seen([b.seen for b in boxes]),
+    )
+
+
+def _join_seen(values: Sequence[Seen | None]) -> Seen | None:
+    seen = [s for s in values if s is not None]
+    if len(seen) != len(values):
+        return None
+    return Seen(
+        torch.cat([s.labelled for s in seen]),
+        torch.cat([s.image_from_lidar for s in seen]),
+        torch.cat([s.size for s in seen]),
     )
 
 
@@ -230,8 +248,6 @@ def collate(frames: Sequence[Frame], seeds: Sequence[int] | None = None, clear: 
     if len(sizes) > 1:
         raise UsageError(f"images of one batch differ in size: {sorted(sizes)}; set --data.image_size [H,W]")
     boxes = _join_boxes([f.boxes for f in frames])
-    files = [file for f in frames for file in f.files]
-    from_files = len(files) == sum(len(f.images) for f in frames) > 0
     # a frame without cameras must not dictate the image size of the batch
     pictured = [f for f in frames if len(f.images)] or list(frames[:1])
     return Batch(
@@ -250,8 +266,6 @@ def collate(frames: Sequence[Frame], seeds: Sequence[int] | None = None, clear: 
         depth=_join([f.depth for f in frames]),
         regions=_join([f.regions for f in frames]),
         weak_labels=_join([f.weak_labels for f in frames]),
-        file_intrinsics=torch.stack([file.intrinsics for file in files]) if from_files else None,
-        file_sizes=torch.tensor([file.size for file in files]) if from_files else None,
         clear=None if clear is None else torch.tensor([f.condition in clear for f in frames]),
         conditions=tuple(f.condition for f in frames),
         tokens=tuple(f.token for f in frames),

@@ -203,4 +203,9 @@ def transform_boxes(matrix: Tensor, boxes: Boxes) -> Boxes:
     )
     velocity = None if boxes.velocity is None else boxes.velocity.to(matrix.dtype) @ matrix[:2, :2].T
     kind = boxes.geometry.dtype
-    return replace(boxes, geometry=moved.to(kind), velocity=None if velocity is None else velocity.to(kind))
+    seen = boxes.seen
+    if seen is not None:
+        back = torch.linalg.inv(matrix).to(seen.image_from_lidar.dtype)
+        seen = replace(seen, image_from_lidar=seen.image_from_lidar @ back)
+    velocity = None if velocity is None else velocity.to(kind)
+    return replace(boxes, geometry=moved.to(kind), velocity=velocity, seen=seen)

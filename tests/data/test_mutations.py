@@ -15,7 +15,7 @@ from lidar2d.data.card import Card, load_card
 from lidar2d.data.files import read_binary, read_points
 from lidar2d.data.kitti import SemanticKitti
 from lidar2d.data.kitti.calibration import calibration
-from lidar2d.data.kitti.object import boxes
+from lidar2d.data.kitti.object import read_boxes
 from lidar2d.data.label_maps import LabelMap
 from lidar2d.data.nuscenes.records import TABLES, records
 from lidar2d.data.nuscenes.tables import build
@@ -51,7 +51,8 @@ def object_calibration(path: Path) -> None:
 
 
 def object_boxes(path: Path) -> None:
-    found = boxes(path, KITTI.box_classes, np.eye(4))
+    found, seen = read_boxes(path, KITTI.box_classes, np.eye(4))
+    assert seen.isfinite().all()
     assert found.geometry.isfinite().all()
     assert (found.classes < len(KITTI.box_classes)).all()
 

@@ -13,6 +13,7 @@ from lidar2d.bench.evaluate import load_protocol
 from lidar2d.data.augment import Augment
 from lidar2d.data.card import load_card
 from lidar2d.data.kitti import Kitti
+from lidar2d.data.wrapped import WithoutImages
 from lidar2d.errors import UsageError
 from lidar2d.frame import collate
 from lidar2d.geometry import image_rectangles
@@ -87,13 +88,13 @@ def test_levels_are_those_of_the_label_lines(frames):
         "000008": [NEVER, 1, NEVER, 1, 1, 0],  # occlusion 3; 1; 3; 1; 39.6 pixels; 61.9 in full sight
     }
     for token, levels in expected.items():
-        seen = frames[token].boxes.seen
+        seen = frames[token].boxes.seen.labelled
         found = level(*seen.unbind(1)).tolist()
         names = [CARD.box_classes[row] for row in frames[token].boxes.classes]
         assert [at if name != "Truck" else NEVER for at, name in zip(found, names, strict=True)] == levels
-    truck = frames["000001"].boxes.seen[0].tolist()
+    truck = frames["000001"].boxes.seen.labelled[0].tolist()
     assert truck == pytest.approx([189.25 - 156.40, 0, 0])
-    assert frames["000142"].boxes.seen[0].tolist() == pytest.approx([348.03 - 108.54, 1, 0.75])
+    assert frames["000142"].boxes.seen.labelled[0].tolist() == pytest.approx([348.03 - 108.54, 1, 0.75])
 
 
 def test_truth_has_the_boxes_of_the_benchmark_alone(frames):
@@ -228,11 +229,18 @@ def test_augmented_boxes_keep_their_labels_and_their_rectangles(frames):
     frame = frames["000008"]
     moved = Augment(rotate=45, scale=(0.9, 1.1), translate=0.5).move(frame, np.random.default_rng(0))
     rectangles = []
-    for truth in TASK.truth(collate([frame])), TASK.truth(collate([moved])):
+    blind = WithoutImages().frame(moved)  # as heads are taught
+    for truth in TASK.truth(collate([frame])), TASK.truth(collate([blind])):
         camera = truth[0, 128:, :7].flatten()
         assert truth[0, :6, 8].tolist() == [NEVER, 1, NEVER, 1, 1, 0]
         rectangles.append(image_rectangles(truth[0, :6, :7], camera[:12].view(3, 4), tuple(camera[12:].tolist())))
     torch.testing.assert_close(*rectangles, atol=1.5, rtol=0)  # the camera is tilted, and boxes stay upright
+
+
+def test_truth_of_a_batch_is_that_of_its_frames(frames):
+    blind = [WithoutImages().frame(frame) for frame in frames.values()]
+    whole = TASK.truth(collate(blind))
+    assert torch.equal(whole, torch.cat([TASK.truth(collate([frame])) for frame in blind]))
 
 
 def test_boxes_beyond_the_area_are_judged_and_not_learnt(frames):
@@ -249,8 +257,6 @@ def test_what_cannot_be_judged_is_told(frames):
     frame = frames["000006"]
     with pytest.raises(UsageError, match="do not say how the image shows them"):
         TASK.truth(collate([replace(frame, boxes=replace(frame.boxes, seen=None))]))
-    with pytest.raises(UsageError, match="have not one image file each"):
-        TASK.truth(collate([replace(frame, files=())]))
     with pytest.raises(UsageError, match="about Car, Pedestrian, Cyclist; boxes of synthetic are of car"):
         KittiDetection(load_card("synthetic"))
 

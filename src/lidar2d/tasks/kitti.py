@@ -55,17 +55,18 @@ class KittiDetection(Centres):
         The last two rows of a frame say how it is projected into its image.
 
         Raises:
-            UsageError: if the frames have no boxes, no labels of what the image shows of them, or not one image each;
-                or more than 128 boxes of one.
+            UsageError: if the frames have no boxes, or no labels of what the image shows of them; or more than 128
+                boxes of one.
         """
         boxes, box_frame = self._boxes(batch)
         if boxes.seen is None:
             raise UsageError(f"boxes of {self.card.name} do not say how the image shows them; KITTI's levels need it")
         classes, judged = self._classes(boxes.classes), self._judged.to(boxes.classes.device)[boxes.classes]
-        levels = torch.where(classes == judged, level(*boxes.seen.unbind(1)), NEVER)
+        levels = torch.where(classes == judged, level(*boxes.seen.labelled.unbind(1)), NEVER)
         told = torch.cat([boxes.geometry.double(), torch.stack([classes, levels, judged], 1)], 1)
         rows = told.new_full((len(batch), self.most + _CAMERA, 10), -1.0)
-        rows[:, self.most :, :7] = self._cameras(batch).view(-1, _CAMERA, 7)
+        cameras = torch.cat([boxes.seen.image_from_lidar.flatten(1), boxes.seen.size.to(rows)], 1)
+        rows[:, self.most :, :7] = cameras.view(-1, _CAMERA, 7)
         for frame, token in enumerate(batch.tokens):
             own = told[(box_frame == frame) & (judged >= 0)]
             self._must_fit(len(own), token)
@@ -88,10 +89,3 @@ class KittiDetection(Centres):
     def metric(self) -> Metric:
         """Make the benchmark's average precision."""
         return KittiPrecision()
-
-    def _cameras(self, batch: Batch) -> Tensor:
-        """Return how each frame is projected into its image's file: K T (3, 4), height and width, as (B, 14)."""
-        if batch.file_intrinsics is None or batch.file_sizes is None or len(batch.view_frame) != len(batch):
-            raise UsageError(f"frames of {self.card.name} have not one image file each; KITTI's levels need it")
-        projection = batch.file_intrinsics @ batch.cam_from_lidar[:, :3]
-        return torch.cat([projection.flatten(1), batch.file_sizes.to(projection)], 1)

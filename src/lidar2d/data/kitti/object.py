@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from lidar2d.data.kitti.calibration import calibration
 from lidar2d.data.pixels import check_seen, image_size, not_read, read_whole
 from lidar2d.data.source import Expected
 from lidar2d.errors import UsageError
-from lidar2d.frame import Boxes, Frame, ImageFile
+from lidar2d.frame import Boxes, Frame, ImageFile, Seen
 
 _FARTHEST = 1e4  # metres
 
@@ -60,12 +61,16 @@ class Kitti(FileSource):
         token = self.tokens[index]
         intrinsics, rect_from_lidar, cam_from_rect = self._calibration(token)
         files = (self._image_file(token, intrinsics),)
+        cam_from_lidar = cam_from_rect @ rect_from_lidar
+        boxes = None
+        if self.labelled:
+            boxes = self._boxes(token, rect_from_lidar, intrinsics @ cam_from_lidar[:3], files[0].size)
         frame = Frame(
             points=torch.from_numpy(self._points(token)),
             images=not_read(files),
             intrinsics=torch.from_numpy(intrinsics)[None],
-            cam_from_lidar=torch.from_numpy(cam_from_rect @ rect_from_lidar)[None],
-            boxes=self._boxes(token, rect_from_lidar) if self.labelled else None,
+            cam_from_lidar=torch.from_numpy(cam_from_lidar)[None],
+            boxes=boxes,
             files=files,
             condition=self.conditions[index],
             token=token,
@@ -80,7 +85,7 @@ class Kitti(FileSource):
             partial(self._picture, token),
             partial(self._calibration, token),
         ]
-        return [*found, partial(self._boxes, token, np.eye(4))] if self.labelled else found
+        return [*found, partial(self._boxes, token, np.eye(4), np.eye(3, 4), (1, 1))] if self.labelled else found
 
     def expected(self, index: int) -> list[Expected]:
         """Return the files of a frame."""
@@ -113,15 +118,27 @@ class Kitti(FileSource):
     def _calibration(self, token: str) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         return calibration(self._file("calib", token))
 
-    def _boxes(self, token: str, rect_from_lidar: NDArray[np.float64]) -> Boxes:
-        return boxes(self._file("label_2", token), self.card.box_classes, np.linalg.inv(rect_from_lidar))
+    def _boxes(
+        self,
+        token: str,
+        rect_from_lidar: NDArray[np.float64],
+        image_from_lidar: NDArray[np.float64],
+        size: tuple[int, int],
+    ) -> Boxes:
+        labels = self._file("label_2", token)
+        found, labelled = read_boxes(labels, self.card.box_classes, np.linalg.inv(rect_from_lidar))
+        seen = Seen(labelled, torch.from_numpy(image_from_lidar)[None], torch.tensor([size]))
+        return replace(found, seen=seen)
 
 
-def boxes(path: Path, names: tuple[str, ...], lidar_from_rect: NDArray[np.float64]) -> Boxes:
-    """Read the boxes of a label file into the LiDAR frame, and how the image shows them; DontCare regions are no boxes.
+def read_boxes(path: Path, names: tuple[str, ...], lidar_from_rect: NDArray[np.float64]) -> tuple[Boxes, Tensor]:
+    """Read the 3D boxes of a label file into the LiDAR frame; DontCare regions are no boxes.
 
     A line gives height, width, length, the bottom centre in the rectified camera frame, and the heading's angle from
     the camera's x axis about its y axis, which points down.
+
+    Returns:
+        The boxes; and (M, 3) what the image shows of them: height in pixels, occlusion, share cut off.
 
     Raises:
         BadFileError: if the file is missing, or a line is wrong.
@@ -145,11 +162,9 @@ def boxes(path: Path, names: tuple[str, ...], lidar_from_rect: NDArray[np.float6
         truncation, occlusion, _, _, top, _, bottom = values[:7]
         seen.append([bottom - top, occlusion, truncation])
         classes.append(names.index(words[0]))
-    return Boxes(
-        _into_lidar(np.array(rows).reshape(-1, 7), lidar_from_rect),
-        torch.tensor(classes, dtype=torch.int64),
-        seen=torch.tensor(seen, dtype=torch.float64).reshape(-1, 3),
-    )
+    geometry = _into_lidar(np.array(rows).reshape(-1, 7), lidar_from_rect)
+    found = Boxes(geometry, torch.tensor(classes, dtype=torch.int64))
+    return found, torch.tensor(seen, dtype=torch.float64).reshape(-1, 3)
 
 
 def _into_lidar(rows: NDArray[np.float64], lidar_from_rect: NDArray[np.float64]) -> Tensor:
