@@ -18,6 +18,7 @@ from lidar2d.data.glance import glance
 from lidar2d.data.kitti import SemanticKitti
 from lidar2d.data.label_maps import LabelMap
 from lidar2d.data.source import FromFiles, Moving, Source, Sweeping, open_source
+from lidar2d.data.wrapped import WithoutImages, as_asked, changed, part
 from lidar2d.errors import DataError
 from lidar2d.frame import collate
 from lidar2d.geometry import pairs, project, transform
@@ -251,6 +252,18 @@ def test_the_motion_to_the_next_scan_carries_points_that_stand_still_onto_themse
         torch.testing.assert_close(moved, source[after].points[:, :3].double(), atol=1e-4, rtol=0)
     assert source.following(2) is None  # the sequence ends, though another one begins
     assert source.following(5) is None
+
+
+def test_the_motion_to_the_next_scan_is_known_of_some_frames_and_of_changed_ones(tree: Tree):
+    source = opened(tree)
+    for wrapped in (changed(source, WithoutImages()), as_asked(source, None, (-5, -5, -5, 5, 5, 5))):
+        for index in range(len(source)):
+            found, wanted = wrapped.following(index), source.following(index)  # type: ignore[attr-defined]
+            assert (found is None) == (wanted is None)
+            assert found is None or (found[0] == wanted[0] and torch.equal(found[1], wanted[1]))
+    some = part(source, [0, 1, 4, 5])
+    after = [some.following(index) for index in range(4)]  # type: ignore[attr-defined]
+    assert [found and found[0] for found in after] == [1, None, 3, None]
 
 
 def test_real_scans_come_nearer_to_the_next_one(samples: Path):

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from torch import Tensor
+
 from lidar2d.data.card import Card
 from lidar2d.data.clouds import within_box
 from lidar2d.data.pixels import read_pixels
-from lidar2d.data.source import FromFiles, Preparable, Problem, Source
+from lidar2d.data.source import FromFiles, Moving, Preparable, Problem, Source
 from lidar2d.data.windows import resize
 from lidar2d.errors import UsageError, nearest
 from lidar2d.frame import Frame
@@ -47,6 +49,11 @@ class Part:
         """Yield each frame's token with its problems."""
         kept = set(self.tokens)
         return (found for found in self.source.check() if found[0] in kept)
+
+    def following(self, index: int) -> tuple[int, Tensor] | None:
+        """Return the next frame and the motion to it, as the source has them; None where it is not among these."""
+        found = self.source.following(self.rows[index]) if isinstance(self.source, Moving) else None
+        return (self.rows.index(found[0]), found[1]) if found is not None and found[0] in self.rows else None
 
 
 class PartOfFiles(Part):
@@ -205,6 +212,10 @@ class Changed:
     def check(self) -> Iterator[tuple[str, list[Problem]]]:
         """Yield each frame's token with its problems."""
         return self.source.check()
+
+    def following(self, index: int) -> tuple[int, Tensor] | None:
+        """Return the next frame and the motion to it, as the source has them."""
+        return self.source.following(index) if isinstance(self.source, Moving) else None
 
     def prepare(self, workers: int, progress: bool) -> None:
         """Make what the source makes."""
