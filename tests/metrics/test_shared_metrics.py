@@ -7,6 +7,8 @@ import torch
 from torchmetrics import Metric
 
 from lidar2d.metrics.depth import DepthErrors
+from lidar2d.metrics.kitti_precision import KittiPrecision
+from lidar2d.metrics.nuscenes_score import ATTRIBUTES, CLASSES, COLUMNS, POSE, NuScenesScore
 from lidar2d.tasks.detection import AveragePrecision
 from lidar2d.tasks.segmentation import Scores
 
@@ -18,6 +20,10 @@ CASES = {
     "depth": ("depth", UNEVEN),
     "depth, one without frames": ("depth", NONE),
     "boxes": ("boxes", UNEVEN),
+    "kitti": ("kitti", UNEVEN),
+    "kitti, one without frames": ("kitti", NONE),
+    "nuscenes": ("nuscenes", UNEVEN),
+    "nuscenes, one without frames": ("nuscenes", NONE),
 }
 
 
@@ -39,7 +45,25 @@ def drawn(name: str, frame: int) -> tuple[torch.Tensor, torch.Tensor]:
     answer = truth.clone()
     answer[0, :count, :2] += 0.4 * torch.randn(count, 2, generator=rng)
     answer[..., 8] = torch.rand(1, 12, generator=rng)
-    return answer, truth
+    if name == "kitti":  # some are too low for the easy level, or not in the image
+        heights = torch.tensor([30.0, 90.0]).double()[torch.randint(0, 2, (1, 12, 1), generator=rng)]
+        truth[..., 8] = 0
+        return torch.cat([answer, heights], -1), truth
+    return (answer, truth) if name == "boxes" else surveyed(frame, answer, truth)
+
+
+def surveyed(frame: int, answer: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return boxes in a global frame whose origin is the LiDAR's, which stands; cars park there."""
+    half = truth[..., 6:7] / 2
+    still, parked = torch.zeros(1, 12, 2), torch.full((1, 12, 1), float(ATTRIBUTES.index("vehicle.parked")))
+    turn = [half.cos(), torch.zeros(1, 12, 2), half.sin()]
+    global_ = [truth[..., :3], truth[..., [4, 3, 5]], *turn, still, parked, torch.ones(1, 12, 1)]
+    number = torch.where(truth[..., 7:8] < 0, -1, CLASSES.index("car"))
+    rows = torch.cat([truth[..., :7], number, still, *global_], -1)
+    pose = torch.full((1, 1, COLUMNS), -1.0).double()
+    pose[0, 0, POSE] = torch.cat([torch.eye(3, 4).flatten(), torch.tensor([0.1 * frame, 0.0, 0.0])]).double()
+    answers = torch.cat([answer[..., :7], number, answer[..., 8:9], still, parked], -1)
+    return answers.double(), torch.cat([rows.double(), pose], 1)
 
 
 def metrics() -> dict[str, Metric]:
@@ -47,6 +71,8 @@ def metrics() -> dict[str, Metric]:
         "scores": Scores(("car", "bus", "tram", "road")),
         "depth": DepthErrors(0.001, 80.0),
         "boxes": AveragePrecision({"car": 0.5, "pedestrian": 0.3}),
+        "kitti": KittiPrecision(),
+        "nuscenes": NuScenesScore(),
     }
 
 
@@ -88,7 +114,8 @@ def test_the_order_of_frames_changes_nothing(name):
 
 def test_perfect_answers_are_perfect():
     found = {}
-    for name, metric in metrics().items():
+    for name in ("scores", "depth", "boxes"):
+        metric = metrics()[name]
         for frame in range(FRAMES):
             truth = drawn(name, frame)[1]
             metric.update(truth.clamp_min(0) if name == "scores" else truth, truth)

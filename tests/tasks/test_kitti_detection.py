@@ -219,8 +219,8 @@ def test_the_order_of_frames_and_the_number_of_processes_change_nothing(frames):
     for place, case in enumerate(reversed(cases)):
         parts[place % 2].update(*case)
     joined = TASK.metric()
-    joined.boxes = torch.cat([torch.cat(part.boxes) for part in parts])
-    joined.answers = torch.cat([torch.cat(part.answers) for part in parts])
+    for name in ("frames", "boxes", "answers"):
+        setattr(joined, name, torch.cat([torch.cat(getattr(part, name)) for part in parts]))
     assert joined.compute() == whole.compute()
     assert TASK.metric().compute()["ap3d/moderate"] == 0
 

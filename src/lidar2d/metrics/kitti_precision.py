@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
-from torchmetrics import Metric
 
+from lidar2d.metrics.framewise import Framewise
 from lidar2d.metrics.kitti import LEVELS, OVERLAP, Found, Truth, curves
 
 
-class KittiPrecision(Metric):
+class KittiPrecision(Framewise):
     """Average precision of cars, pedestrians and cyclists, in space and from above, at each level, in percent.
 
     It is the official one: precision is taken at the scores at which recall comes nearest to 0, 1/40, ..., 1. Where
     fewer boxes than places count, perfect answers stay below 100.
     """
 
-    full_state_update = False
-
     def __init__(self) -> None:
-        super().__init__()
-        self.add_state("boxes", [], dist_reduce_fx="cat")
-        self.add_state("answers", [], dist_reduce_fx="cat")
-        self.boxes: list[Tensor] | Tensor
-        self.answers: list[Tensor] | Tensor
+        super().__init__(facts=0, box=9, answer=10)
 
     def update(self, answers: Tensor, truth: Tensor) -> None:
         """Add frames.
@@ -33,17 +26,16 @@ class KittiPrecision(Metric):
                 the image in pixels, which excuses small ones.
             truth: (B, M, 9) x y z l w h yaw, class (-1 is none), level.
         """
-        assert isinstance(self.boxes, list)
-        assert isinstance(self.answers, list)
-        self.answers.append(answers.double().cpu())
-        self.boxes.append(truth.double().cpu())
+        for named, boxes in zip(answers, truth, strict=True):
+            self.keep(boxes.new_zeros(0), boxes[boxes[:, 7] >= 0], named[named[:, 7] >= 0])
 
     def compute(self) -> dict[str, float]:
         """Return ``ap3d/CLASS/LEVEL`` and ``apbev/CLASS/LEVEL`` over 40 places of recall, and with ``-r11`` over 11.
 
         Without a class it is the mean over the three; ``ap3d/moderate`` is what papers call 3D mAP.
         """
-        boxes, answers = _frames(self.boxes), _frames(self.answers)
+        frames = self.kept()
+        boxes, answers = [frame.boxes for frame in frames], [frame.answers for frame in frames]
         truth = [Truth(own[:, :7], own[:, 7].long(), own[:, 8].long()) for own in boxes]
         found = [Found(own[:, :7], own[:, 7].long(), own[:, 8], own[:, 9]) for own in answers]
         made = curves(truth, found, list(OVERLAP.values()))
@@ -59,9 +51,3 @@ class KittiPrecision(Metric):
 def _named(title: str, level: str, values: list[float]) -> dict[str, float]:
     found = {f"{title}/{name}/{level}": value for name, value in zip(OVERLAP, values, strict=True)}
     return {f"{title}/{level}": sum(values) / len(values), **found}
-
-
-def _frames(state: list[Tensor] | Tensor) -> list[Tensor]:
-    """Return the rows of each frame that are of a class."""
-    frames = state if isinstance(state, Tensor) else torch.cat(state) if state else torch.zeros(0, 0, 10)
-    return [rows[rows[:, 7] >= 0] for rows in frames]

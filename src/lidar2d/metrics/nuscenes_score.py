@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from lidar2d.errors import UsageError
+from lidar2d.metrics.framewise import Framewise, Judged
 
 CLASSES = (
     *("barrier", "bicycle", "bus", "car", "construction_vehicle"),
@@ -49,19 +48,7 @@ def must_have_devkit() -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Frame:
-    pose: Tensor  # (15,)
-    boxes: Tensor  # (M, 24), those of racks among them
-    answers: Tensor  # (N, 12)
-
-    @property
-    def key(self) -> tuple[bytes, bytes]:
-        """What orders frames, however they came: where the car was, and then what was answered."""
-        return self.pose.numpy().tobytes(), self.answers.numpy().tobytes()
-
-
-class NuScenesScore(Metric):
+class NuScenesScore(Framewise):
     """NDS, mAP and the five errors of true positives, as the challenge of 2019 has them.
 
     Here answers are carried from the LiDAR's frame into the global one, as a submission has them. All else is the
@@ -70,15 +57,8 @@ class NuScenesScore(Metric):
     errors. A class that no frame has counts as 0 in the mean, as there.
     """
 
-    full_state_update = False
-
     def __init__(self) -> None:
-        super().__init__()
-        for name in ("frames", "boxes", "answers"):
-            self.add_state(name, [], dist_reduce_fx="cat")
-        self.frames: list[Tensor] | Tensor
-        self.boxes: list[Tensor] | Tensor
-        self.answers: list[Tensor] | Tensor
+        super().__init__(facts=POSE.stop - POSE.start, box=COLUMNS, answer=12)
 
     def update(self, answers: Tensor, truth: Tensor) -> None:
         """Add frames.
@@ -92,17 +72,11 @@ class NuScenesScore(Metric):
         Raises:
             UsageError: if a frame has more than 500 answers.
         """
-        assert isinstance(self.frames, list)
-        assert isinstance(self.boxes, list)
-        assert isinstance(self.answers, list)
-        for named, rows in zip(answers.double().cpu(), truth.double().cpu(), strict=True):
-            named, boxes = named[named[:, 7] >= 0], rows[:-1][rows[:-1, 7] != -1]
+        for rows, boxes in zip(answers, truth, strict=True):
+            named = rows[rows[:, 7] >= 0]
             if len(named) > MOST:
                 raise UsageError(f"a frame has {len(named)} answers; nuScenes' benchmark takes {MOST} at most")
-            counts = rows.new_tensor([len(boxes), len(named)])
-            self.frames.append(torch.cat([rows[-1, POSE], counts])[None])
-            self.boxes.append(boxes)
-            self.answers.append(named)
+            self.keep(boxes[-1, POSE], boxes[:-1][boxes[:-1, 7] != -1], named)
 
     def compute(self) -> dict[str, float]:
         """Return ``nds``, ``map`` and ``ap/CLASS`` in percent, and the mean errors over the classes that have them.
@@ -112,26 +86,13 @@ class NuScenesScore(Metric):
         Raises:
             UsageError: if nuscenes-devkit is not installed.
         """
-        found = _judged(sorted(self._each(), key=lambda frame: frame.key))
+        found = _judged(self.kept())
         numbers = {"nds": 100 * found.nd_score, "map": 100 * found.mean_ap}
         numbers |= {title: float(found.tp_errors[name]) for name, title in _ERRORS.items()}
         return numbers | {f"ap/{name}": 100 * float(value) for name, value in sorted(found.mean_dist_aps.items())}
 
-    def _each(self) -> Iterator[_Frame]:
-        frames, boxes, answers = (_joined(state) for state in (self.frames, self.boxes, self.answers))
-        if not len(frames):
-            return
-        counts = frames[:, 15:].long().T.tolist()
-        yield from map(_Frame, frames[:, :15], torch.split(boxes, counts[0]), torch.split(answers, counts[1]))
 
-
-def _joined(state: list[Tensor] | Tensor) -> Tensor:
-    if isinstance(state, Tensor):
-        return state
-    return torch.cat(state) if state else torch.zeros(0, 0)
-
-
-def _judged(frames: Sequence[_Frame]) -> Any:
+def _judged(frames: Sequence[Judged]) -> Any:
     """Return the devkit's DetectionMetrics."""
     must_have_devkit()
     from nuscenes.eval.common.config import config_factory
@@ -155,7 +116,7 @@ def _judged(frames: Sequence[_Frame]) -> Any:
 class _Tables:
     """What the devkit looks up of a frame in the tables: where the car was, and racks of bicycles."""
 
-    def __init__(self, frames: Sequence[_Frame]) -> None:
+    def __init__(self, frames: Sequence[Judged]) -> None:
         self.frames = frames
 
     def get(self, table: str, token: str) -> dict[str, Any]:
@@ -168,7 +129,7 @@ class _Tables:
         if table == "sample_data":
             return {"ego_pose_token": token}
         if table == "ego_pose":
-            return {"translation": frame.pose[12:].tolist()}
+            return {"translation": frame.facts[12:].tolist()}
         return {"category_name": "static_object.bicycle_rack", **_survey(racks[int(rack)])}
 
 
@@ -177,7 +138,7 @@ def _survey(row: Tensor) -> dict[str, Any]:
     return {"translation": numbers[:3], "size": numbers[3:6], "rotation": numbers[6:]}
 
 
-def _true_boxes(token: str, frame: _Frame) -> list[Any]:
+def _true_boxes(token: str, frame: Judged) -> list[Any]:
     from nuscenes.eval.detection.data_classes import DetectionBox
 
     return [
@@ -193,10 +154,10 @@ def _true_boxes(token: str, frame: _Frame) -> list[Any]:
     ]
 
 
-def _answered_boxes(token: str, frame: _Frame) -> list[Any]:
+def _answered_boxes(token: str, frame: Judged) -> list[Any]:
     from nuscenes.eval.detection.data_classes import DetectionBox
 
-    pose, rows = frame.pose[:12].view(3, 4), frame.answers
+    pose, rows = frame.facts[:12].view(3, 4), frame.answers
     centre = rows[:, :3] @ pose[:, :3].T + pose[:, 3]
     heading = torch.stack([rows[:, 6].cos(), rows[:, 6].sin()], 1) @ pose[:2, :2].T
     half = torch.atan2(heading[:, 1], heading[:, 0]) / 2
