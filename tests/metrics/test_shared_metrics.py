@@ -20,6 +20,7 @@ CASES = {
     "depth": ("depth", UNEVEN),
     "depth, one without frames": ("depth", NONE),
     "boxes": ("boxes", UNEVEN),
+    "boxes, one without frames": ("boxes", NONE),
     "kitti": ("kitti", UNEVEN),
     "kitti, one without frames": ("kitti", NONE),
     "nuscenes": ("nuscenes", UNEVEN),

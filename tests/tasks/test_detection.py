@@ -160,8 +160,8 @@ def test_order_and_processes_change_nothing():
     for place, row in enumerate((5, 1, 3, 0, 4, 2)):
         parts[place % 2].update(answers[row : row + 1], truth[row : row + 1])
     joined = AveragePrecision(TASK.overlap)
-    joined.boxes = torch.cat([torch.cat(part.boxes) for part in parts])
-    joined.answers = torch.cat([torch.cat(part.answers) for part in parts])
+    for name in joined.widths:
+        setattr(joined, name, torch.cat([torch.cat(getattr(part, name)) for part in parts]))
     assert joined.compute() == whole.compute()
     assert AveragePrecision(TASK.overlap).compute()["ap3d"] == 0
 

@@ -13,6 +13,7 @@ from lidar2d.data.card import Card
 from lidar2d.errors import SettingError, within
 from lidar2d.frame import Batch
 from lidar2d.geometry import points_in_boxes
+from lidar2d.metrics.framewise import Framewise
 from lidar2d.metrics.kitti import NEVER, Found, Truth, curves
 from lidar2d.tasks.centres import Centres
 
@@ -73,7 +74,7 @@ class Detection(Centres):
         return AveragePrecision(self.overlap)
 
 
-class AveragePrecision(Metric):
+class AveragePrecision(Framewise):
     """Average precision over 40 places of recall of each class, in space and from above, in percent.
 
     Answers are matched as KITTI's benchmark does; precision is interpolated, so that few boxes do not lower it.
@@ -82,33 +83,21 @@ class AveragePrecision(Metric):
         overlap: that a hit needs, by class.
     """
 
-    full_state_update = False
-
     def __init__(self, overlap: Mapping[str, float]) -> None:
-        super().__init__()
+        super().__init__(facts=0, box=9, answer=9)
         self.overlap = dict(overlap)
-        self.add_state("boxes", [], dist_reduce_fx="cat")
-        self.add_state("answers", [], dist_reduce_fx="cat")
-        self.boxes: list[Tensor] | Tensor
-        self.answers: list[Tensor] | Tensor
 
     def update(self, answers: Tensor, truth: Tensor) -> None:
         """Add frames: answers (B, N, 9) and boxes (B, M, 9), as :class:`Detection` gives them."""
-        assert isinstance(self.boxes, list)
-        assert isinstance(self.answers, list)
-        self.answers.append(answers.double())
-        self.boxes.append(truth.double())
+        for named, boxes in zip(answers, truth, strict=True):
+            self.keep(boxes.new_zeros(0), boxes[boxes[:, 7] >= 0], named)
 
     def compute(self) -> dict[str, float]:
         """Return ``ap3d/CLASS`` and ``apbev/CLASS``, and their means over the classes."""
-        boxes, answers = (_joined(state) for state in (self.boxes, self.answers))
-        frames = len(boxes)
         truths, founds = [], []
-        for frame in range(frames):
-            own = boxes[frame][boxes[frame][:, 7] >= 0]
-            levels = torch.where(own[:, 8] > 0, 0, NEVER)
-            truths.append(Truth(own[:, :7], own[:, 7].long(), levels))
-            named = answers[frame]
+        for frame in self.kept():
+            own, named = frame.boxes, frame.answers
+            truths.append(Truth(own[:, :7], own[:, 7].long(), torch.where(own[:, 8] > 0, 0, NEVER)))
             founds.append(Found(named[:, :7], named[:, 7].long(), named[:, 8], torch.full((len(named),), torch.inf)))
         made = curves(truths, founds, list(self.overlap.values()), sampled=False)
         found = {
@@ -119,10 +108,3 @@ class AveragePrecision(Metric):
         for kind in ("3d", "bev"):
             found[f"ap{kind}"] = sum(found[f"ap{kind}/{name}"] for name in self.overlap) / len(self.overlap)
         return found
-
-
-def _joined(state: list[Tensor] | Tensor) -> Tensor:
-    """Return a state's rows, as it is before and after processes have shared it."""
-    if isinstance(state, Tensor):
-        return state
-    return torch.cat(state) if state else torch.zeros(0, 0, 9)
