@@ -12,6 +12,7 @@ from lidar2d.data.card import load_card
 from lidar2d.errors import SettingError, UsageError
 from lidar2d.frame import Boxes, Frame, collate
 from lidar2d.nets.encoder import PointEncoder
+from lidar2d.nets.voxelnet import VoxelNet
 from lidar2d.tasks.centres import REGRESSED
 from lidar2d.tasks.detection import AveragePrecision, Detection
 from lidar2d.tasks.heads import Training, measure, show, train_heads
@@ -129,7 +130,7 @@ def test_features_that_tell_boxes_are_learnt_and_constant_ones_are_not():
         samples = Kept(task, encoder, source, range(len(source)), None)
         kept = [samples[k]() for k in range(len(samples))]
         frames = [partial(kept.__getitem__, k) for k in range(len(kept))]
-        training = Training(rates=(0.01,), epochs=160, batch_size=3)
+        training = Training(rates=(0.01,), epochs=80, batch_size=3)
         heads = train_heads(task, encoder.channels, show(frames, 3, 0), training, 0, lambda: None)
         found = measure(task, heads, frames)[0.01]["ap3d/car"]
         assert low <= found <= high
@@ -147,6 +148,26 @@ def test_boxes_with_few_points_are_neither_hits_nor_mistakes():
     metric.update(answers, truth)
     found = metric.compute()
     assert found["ap3d"] == found["apbev"] == 0  # nothing counts
+
+
+def test_a_network_that_maps_the_ground_is_read_at_the_cells():
+    torch.manual_seed(0)
+    net = VoxelNet(channels=8).eval()
+    task = Detection(CARD, {"car": 0.5}, reach=20.0, cell=0.5)
+    cells = torch.tensor([[3, 70], [40, 41], [79, 0]])
+    xyz = torch.cat([(cells + 0.5) * 0.5 - 20, torch.zeros(3, 1)], 1)
+    clutter = 15 * torch.randn(200, 3) * torch.tensor([1.0, 1.0, 0.1])
+    clouds = [torch.cat([xyz, clutter]), torch.cat([xyz, clutter.flip(1)])]
+    frames = [replace(Town()[0], points=torch.cat([cloud, torch.rand(203, 1)], 1), labels=None) for cloud in clouds]
+    batch = collate(frames)
+    with torch.no_grad():
+        maps, points = task.features(net, batch), net(batch)
+    assert maps.shape == (2, 8, 80, 80)
+    for frame in range(2):
+        wanted = points[203 * frame : 203 * frame + 3]
+        torch.testing.assert_close(maps[frame, :, cells[:, 0], cells[:, 1]].T, wanted, atol=1e-5, rtol=1e-4)
+    far = Detection(CARD, {"car": 0.5}, reach=60.0, cell=1.0).features(net, batch)
+    assert (far[:, :, 0, 0] == 0).all()  # beyond the radius
 
 
 def test_order_and_processes_change_nothing():

@@ -70,6 +70,10 @@ class PointEncoder(Encoder):
         """Tell which points (N, 4) the network sees (N,), or nothing if all; the others are paired with no pixel."""
         return None
 
+    def from_above(self, batch: Batch, xy: Tensor) -> Tensor | None:  # noqa: ARG002 for subclasses
+        """Return features (B, Q, channels) at places (Q, 2) on the ground, metres, if the network maps it."""
+        return None
+
     @abstractmethod
     def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         """Return features (P, channels) of the points at ``rows`` (P,), or of all points in their order.

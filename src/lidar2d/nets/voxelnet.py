@@ -88,9 +88,14 @@ class VoxelNet(PointEncoder):
         points, frame = batch.points, batch.point_frame
         if rows is not None:
             points, frame = points[rows], frame[rows]
-        low, size = points.new_tensor(LOW[:2]), points.new_tensor(VOXEL[:2])
-        features = sparse.read_bev(bev, frame, (points[:, :2] - low) / size / FOLD)
-        return features * self.sees(points)[:, None]
+        return _read(bev, frame, points[:, :2]) * self.sees(points)[:, None]
+
+    def from_above(self, batch: Batch, xy: Tensor) -> Tensor:
+        """Return features (B, Q, channels) at places (Q, 2) on the ground, metres; beyond the radius they are zero."""
+        frame = torch.arange(len(batch), device=xy.device).repeat_interleave(len(xy))
+        near = xy.square().sum(1) <= RADIUS**2
+        found = _read(self.bev(batch), frame, xy.repeat(len(batch), 1))
+        return found.view(len(batch), len(xy), -1) * near[:, None]
 
     def bev(self, batch: Batch) -> Tensor:
         """Return the maps (B, channels, 128, 128): rows along y, columns along x, from -51.2 m on."""
@@ -104,6 +109,12 @@ class VoxelNet(PointEncoder):
         if self.normalise:
             x = x.replace(F.normalize(x.features, dim=1))
         return sparse.to_bev(x, len(batch))
+
+
+def _read(bev: Tensor, frame: Tensor, xy: Tensor) -> Tensor:
+    """Read maps (B, channels, 128, 128) at places (P, 2), metres, of frames (P,)."""
+    low, size = xy.new_tensor(LOW[:2]), xy.new_tensor(VOXEL[:2])
+    return sparse.read_bev(bev, frame, (xy - low) / size / FOLD)
 
 
 class _Block(nn.Sequential):

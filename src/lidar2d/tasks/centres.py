@@ -92,7 +92,13 @@ class Centres(Task):
         return CentreHead(channels, len(self.looked_for))
 
     def features(self, encoder: PointEncoder | ImageEncoder, batch: Batch) -> Tensor:
-        """Return the points' features, gathered from above."""
+        """Return the network's map of the ground, as detectors read it, or else the points' features gathered on it."""
+        rows, columns = self.shape
+        if isinstance(encoder, PointEncoder):
+            cells = torch.cartesian_prod(torch.arange(rows), torch.arange(columns)).to(batch.points.device)
+            mapped = encoder.from_above(batch, (cells + 0.5) * self.cell + self._corner(batch.points))
+            if mapped is not None:
+                return mapped.float().view(len(batch), rows, columns, -1).permute(0, 3, 1, 2)
         return self.gather(super().features(encoder, batch), batch)
 
     def gather(self, features: Tensor, batch: Batch) -> Tensor:
