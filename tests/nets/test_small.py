@@ -23,6 +23,16 @@ def test_a_stride_of_2_follows_edges_at_half_of_the_image():
     assert images.grad.abs().sum() > 0
 
 
+def test_a_network_that_is_told_places_tells_equal_pixels_apart():
+    torch.manual_seed(0)
+    images = torch.full((1, 3, 64, 64), 0.5)
+    spread = {}
+    for place in (False, True):
+        net = SmallConv(width=16, channels=8, place=place)
+        spread[place] = net(images)[0, :, 6:10, 6:10].std((1, 2)).mean()  # far from the border, which tells it, too
+    assert spread[True] > 3 * spread[False]
+
+
 def test_the_default_has_about_a_million_weights():
     assert 0.8e6 < sum(p.numel() for p in SmallConv().parameters()) < 1.2e6
 

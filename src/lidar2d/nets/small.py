@@ -50,18 +50,24 @@ class SmallConv(ImageEncoder):
         width: channels at a quarter; half as many at a half, 1.5 times at an eighth and twice at a sixteenth.
         channels: of the features that come out.
         stride: pixels per cell of the features: 2 follows edges more closely, and takes half as long again.
+        place: the network is told where in the image each pixel lies; flat ground is far where it is high.
         weights: a shipped name (``town-supervised``), a file of a run, or None for random weights.
     """
 
     def __init__(
-        self, width: int = 64, channels: int = 64, stride: Literal[2, 4] = 4, weights: str | None = None
+        self,
+        width: int = 64,
+        channels: int = 64,
+        stride: Literal[2, 4] = 4,
+        place: bool = False,
+        weights: str | None = None,
     ) -> None:
         super().__init__()
         within(1, channels=channels)
         within(2, width=width)
-        self.channels, self.stride = channels, stride
+        self.channels, self.stride, self.place = channels, stride, place
         narrow, wide, wider = width // 2, width * 3 // 2, width * 2
-        self.stem = nn.Sequential(_down(3, narrow), _down(narrow, width))
+        self.stem = nn.Sequential(_down(5 if place else 3, narrow), _down(narrow, width))
         self.quarter = _Block(width)
         self.eighth = nn.Sequential(_down(width, wide), _Block(wide))
         self.sixteenth = nn.Sequential(_down(wide, wider), _Block(wider), _Block(wider))
@@ -78,6 +84,8 @@ class SmallConv(ImageEncoder):
     def forward(self, images: Tensor) -> Tensor:
         """Return maps (V, channels, H/stride, W/stride) for images (V, 3, H, W), RGB 0..1."""
         x = (whole_cells(images, self.stride) - _MEAN) / _SPREAD
+        if self.place:
+            x = torch.cat([x, _places(x)], 1)
         # convolutions and GroupNorm on a CPU are faster with the channels innermost
         x = x.contiguous(memory_format=torch.channels_last)
         half = self.stem[0](x)
@@ -91,6 +99,13 @@ class SmallConv(ImageEncoder):
             finest = self.refine_half(half + _enlarge(self.merge_half(finest), half))
         features: Tensor = self.out(finest)
         return features
+
+
+def _places(images: Tensor) -> Tensor:
+    """Return how far down and how far right (V, 2, H, W) each pixel of images lies, from -1 to 1."""
+    count, _, height, width = images.shape
+    down, right = (torch.linspace(-1, 1, size, dtype=images.dtype, device=images.device) for size in (height, width))
+    return torch.stack(torch.meshgrid(down, right, indexing="ij")).expand(count, 2, height, width)
 
 
 def _enlarge(x: Tensor, like: Tensor) -> Tensor:
