@@ -38,14 +38,15 @@ class CentreHead(nn.Module):
         classes: of the boxes.
         width: of the three layers.
         more: numbers of a box beside the nine.
+        dropout: share of the features, and of the channels of the first two layers, that each step leaves out.
     """
 
-    def __init__(self, channels: int, classes: int, width: int = 64, more: int = 0) -> None:
+    def __init__(self, channels: int, classes: int, width: int = 64, more: int = 0, dropout: float = 0.0) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for before, apart in ((channels, 1), (width, 2), (width, 4)):
             conv = nn.Conv2d(before, width, 3, padding=apart, dilation=apart, bias=False)
-            layers += [conv, nn.BatchNorm2d(width), nn.ReLU()]
+            layers += [nn.Dropout2d(dropout), conv, nn.BatchNorm2d(width), nn.ReLU()]
         self.trunk = nn.Sequential(*layers)
         self.out = nn.Conv2d(width, classes + REGRESSED + more, 1)
         nn.init.constant_(self.out.bias[:classes], _START)  # type: ignore[index]
@@ -68,13 +69,27 @@ class Centres(Task):
         area: that the grid covers, in the LiDAR frame.
         cell: metres: side of a cell of the grid.
         found: the most boxes of a frame that a head names.
+        width: of the head's layers.
+        dropout: of the head, for few labels.
     """
 
     reads: ClassVar[Literal["points", "images"]] = "points"
     most: ClassVar[int] = 128  # boxes of a frame
 
-    def __init__(self, card: Card, looked_for: Sequence[str], area: Area, cell: float, found: int) -> None:
+    def __init__(
+        self,
+        card: Card,
+        looked_for: Sequence[str],
+        area: Area,
+        cell: float,
+        found: int,
+        width: int = 64,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__(card)
+        within(1, width=width)
+        within(0, 0.95, dropout=dropout)
+        self.width, self.dropout = width, dropout
         within(-1000, 1000, area=area)
         within(0.05, 10, cell=cell)
         within(1, 1000, found=found)
@@ -89,7 +104,7 @@ class Centres(Task):
 
     def head(self, channels: int) -> nn.Module:
         """Make a centre head."""
-        return CentreHead(channels, len(self.looked_for))
+        return CentreHead(channels, len(self.looked_for), self.width, dropout=self.dropout)
 
     def features(self, encoder: PointEncoder | ImageEncoder, batch: Batch) -> Tensor:
         """Return the network's map of the ground, as detectors read it, or else the points' features gathered on it."""

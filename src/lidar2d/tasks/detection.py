@@ -28,6 +28,8 @@ class Detection(Centres):
         cell: metres: side of a cell of the grid.
         fewest: points that a box must hold to be counted; others are neither hits nor mistakes.
         found: the most boxes of a frame that a head names.
+        width: of the head's layers.
+        dropout: of the head, for few labels.
     """
 
     headline: ClassVar[tuple[str, int]] = ("ap3d", 1)
@@ -40,6 +42,8 @@ class Detection(Centres):
         cell: float = 0.8,
         fewest: int = 5,
         found: int = 100,
+        width: int = 64,
+        dropout: float = 0.0,
     ) -> None:
         within(1, 1000, reach=reach)
         within(1e-3, 1, overlap=overlap.values())
@@ -47,7 +51,7 @@ class Detection(Centres):
         if strange := [name for name in overlap if name not in card.box_classes]:
             known = ", ".join(card.box_classes) or "no class"
             raise SettingError("overlap", strange[0], f"boxes of {card.name} are of {known}")
-        super().__init__(card, tuple(overlap), (-reach, -reach, reach, reach), cell, found)
+        super().__init__(card, tuple(overlap), (-reach, -reach, reach, reach), cell, found, width, dropout)
         self.overlap = dict(overlap)
         self.reach, self.fewest = reach, fewest
 
