@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import KittiTree, NuScenesTree
 from PIL import Image
 
+from conftest import KittiTree, NuScenesTree
 from lidar2d import cli
 from lidar2d.data.card import load_card
 from lidar2d.data.glance import glance

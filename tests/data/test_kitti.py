@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import KittiTree, kitti_calib_text
 from PIL import Image
 
+from conftest import KittiTree, kitti_calib_text
 from lidar2d.data.card import load_card
 from lidar2d.data.kitti import Kitti
 from lidar2d.data.kitti.calibration import calibration

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import CAMERAS, NuScenesTree, back, token, turned
 from PIL import Image
 
+from conftest import CAMERAS, NuScenesTree, back, token, turned
 from lidar2d.cli import main
 from lidar2d.data.card import load_card
 from lidar2d.data.module import LidarData

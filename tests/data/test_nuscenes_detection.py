@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import token
 
+from conftest import token
 from lidar2d.bench.evaluate import load_protocol
 from lidar2d.data.augment import Augment
 from lidar2d.data.card import load_card
