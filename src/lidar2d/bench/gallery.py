@@ -175,7 +175,7 @@ class Gallery(Look):
         """Draw boxes from above: those of the truth in green, those that are named with some confidence in red."""
         plain = _scan(frame)
         boxes = truth[truth[:, 7] >= 0]
-        named = answer[answer[:, 8] > _SURE]
+        named = answer[(answer[:, 7] >= 0) & (answer[:, 8] > _SURE)]
         drawn = [_outlined(plain, [(boxes, _RIGHT)]), _outlined(plain, [(named, _WRONG)])]
         return _row([plain, *drawn, _outlined(plain, [(boxes, _RIGHT), (named, _WRONG)])])
 

@@ -30,6 +30,7 @@ class Part:
 
     def __init__(self, source: Source, rows: Sequence[int]) -> None:
         self.source, self.rows = source, list(rows)
+        self._place = {row: index for index, row in enumerate(self.rows)}
         self.card = source.card
         self.tokens: Sequence[str] = [source.tokens[row] for row in rows]
         self.conditions: Sequence[str] = [source.conditions[row] for row in rows]
@@ -53,7 +54,7 @@ class Part:
     def following(self, index: int) -> tuple[int, Tensor] | None:
         """Return the next frame and the motion to it, as the source has them; None where it is not among these."""
         found = self.source.following(self.rows[index]) if isinstance(self.source, Moving) else None
-        return (self.rows.index(found[0]), found[1]) if found is not None and found[0] in self.rows else None
+        return (self._place[found[0]], found[1]) if found is not None and found[0] in self._place else None
 
 
 class PartOfFiles(Part):
