@@ -1,0 +1,127 @@
+"""Faults of the camera: it moves, it exposes wrongly, it compresses, it fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import simplejpeg
+import torch
+import torch.nn.functional as F
+from numpy.random import Generator
+from torch import Tensor
+
+from lidar2d.data.weather.corruption import Corruption, View
+from lidar2d.data.weather.light import displayed, linear
+from lidar2d.errors import within
+
+
+@dataclass(frozen=True)
+class MotionBlur(Corruption):
+    """The camera turns while its shutter is open.
+
+    Args:
+        angle: degrees that it turns by; blur in pixels follows from the lens, whatever the resolution.
+    """
+
+    cameras: ClassVar[bool] = True
+
+    angle: float
+
+    def __post_init__(self) -> None:
+        """Refuse what is no angle."""
+        within(0, 45, angle=self.angle)
+
+    def picture(self, view: View, rng: Generator) -> Tensor:
+        """Add up the light along a straight way across the sensor, mostly sideways.
+
+        A way of 2^n places is the mean of itself and of itself moved by half of the way, n times over.
+        """
+        light = linear(view.image)
+        length = np.radians(self.angle) * float(view.intrinsics[0, 0])
+        lean = rng.normal(0, np.radians(20))
+        across, down = length * np.cos(lean), length * np.sin(lean)
+        reach_u, reach_v = int(np.ceil(abs(across))) + 1, int(np.ceil(abs(down))) + 1
+        wide = F.pad(light[None], (reach_u, reach_u, reach_v, reach_v), mode="replicate")[0]
+        for halving in range(1, max(1, int(np.ceil(np.log2(max(length, 1))))) + 1):
+            wide = _mean_of_two(wide, round(across / 2**halving), round(down / 2**halving))
+        height, width = view.size
+        top, left = (wide.shape[1] - height) // 2, (wide.shape[2] - width) // 2
+        return displayed(wide[:, top : top + height, left : left + width])
+
+
+def _mean_of_two(light: Tensor, right: int, down: int) -> Tensor:
+    """Return the mean of light (3, H, W) and of itself moved, where both are known."""
+    height, width = light.shape[1] - abs(down), light.shape[2] - abs(right)
+    x, y = max(right, 0), max(down, 0)
+    here = light[:, y : y + height, x : x + width]
+    there = light[:, y - down : y - down + height, x - right : x - right + width]
+    return (here + there).mul_(0.5)
+
+
+@dataclass(frozen=True)
+class Exposure(Corruption):
+    """The camera exposes wrongly; what is brighter than white is lost, and so is what is darker than a step.
+
+    Args:
+        stops: doublings of the light; negative is too dark.
+    """
+
+    cameras: ClassVar[bool] = True
+
+    stops: float
+
+    def __post_init__(self) -> None:
+        """Refuse what is no exposure."""
+        within(-10, 10, stops=self.stops)
+
+    def picture(self, view: View, rng: Generator) -> Tensor:  # noqa: ARG002 nothing is random about it
+        """Multiply the light."""
+        return displayed(linear(view.image) * 2**self.stops)
+
+
+@dataclass(frozen=True)
+class Jpeg(Corruption):
+    """The picture is compressed.
+
+    Args:
+        quality: of JPEG, 1 to 100.
+    """
+
+    cameras: ClassVar[bool] = True
+
+    quality: int
+
+    def __post_init__(self) -> None:
+        """Refuse what JPEG does not know."""
+        within(1, 100, quality=self.quality)
+
+    def picture(self, view: View, rng: Generator) -> Tensor:  # noqa: ARG002 nothing is random about it
+        """Compress and decode it."""
+        pixels = view.image.permute(1, 2, 0).contiguous().numpy()
+        coded = simplejpeg.encode_jpeg(pixels, quality=self.quality, colorsubsampling="420")
+        return torch.from_numpy(simplejpeg.decode_jpeg(coded)).permute(2, 0, 1)
+
+
+@dataclass(frozen=True)
+class CameraLoss(Corruption):
+    """Cameras that fail, each a different one; their pictures are black.
+
+    Args:
+        share: of the cameras; at least one.
+    """
+
+    cameras: ClassVar[bool] = True
+
+    share: float
+
+    def __post_init__(self) -> None:
+        """Refuse what is no share."""
+        within(0, 1, share=self.share)
+
+    def picture(self, view: View, rng: Generator) -> Tensor:  # noqa: ARG002 which ones is a matter of the scene
+        """Return black, if this camera is among those that fail."""
+        count = max(1, round(self.share * view.scene.cameras))
+        failed = view.scene.rng().permutation(view.scene.cameras)[:count]
+        return torch.zeros_like(view.image) if view.index in failed else view.image
