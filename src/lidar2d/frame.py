@@ -72,6 +72,7 @@ class Boxes:
     classes: Tensor  # (M,) index into the card's box classes
     velocity: Tensor | None = None  # (M, 2) m/s along x and y, NaN where unknown
     surveys: tuple[Survey, ...] = ()  # one a frame, where the data set has a global one
+    hits: Tensor | None = None  # (M,) points in each, where the frame's own do not tell: in clear air
     seen: Seen | None = None  # where the labels say what an image shows of them
 
     def __len__(self) -> int:
@@ -207,6 +208,7 @@ def _join_boxes(values: Sequence[Boxes | None]) -> Boxes | None:
         torch.cat([b.classes for b in boxes]),
         _join([b.velocity for b in boxes]),
         surveys if len(surveys) == len(boxes) else (),
+        _join([b.hits for b in boxes]),
         _join_seen([b.seen for b in boxes]),
     )
 

@@ -137,6 +137,17 @@ def label_map(found: Pairs, labels: Tensor, views: int, height: int, width: int)
     return painted.view(views, height, width)
 
 
+def measured_depth(batch: Batch) -> Tensor:
+    """Return the depth (V, H, W) that LiDAR measures of the pixels, metres along the optical axis, 0 where it does not."""
+    found = pairs(batch, min_depth=0.1, zbuffer=ZBuffer())
+    return depth_map(found, len(batch.images), *batch.image_size).to(batch.images.dtype)
+
+
+def labels_seen(batch: Batch, labels: Tensor) -> Tensor:
+    """Return the labels (N,) of the points that each pixel sees (V, H, W), -1 where it sees none."""
+    return label_map(pairs(batch, zbuffer=ZBuffer()), labels, len(batch.images), *batch.image_size)
+
+
 def _pixel_index(found: Pairs, height: int, width: int) -> Tensor:
     column, row = found.pixel.floor().long().unbind(-1)
     return (found.view * height + row) * width + column

@@ -12,7 +12,7 @@ from lidar2d.errors import UsageError, nearest
 from lidar2d.paths import expanded
 
 _PACKAGE = Path(__file__).resolve().parent
-_FOLDERS = {"suites": "benchmarks", "protocols": "benchmarks/protocols"}  # where their names are not their folders'
+_FOLDERS = {"suites": "benchmarks", "protocols": "benchmarks/protocols", "corruptions": "benchmarks/corruptions"}  # where their names are not their folders'
 
 
 def folder(kind: str) -> Path:

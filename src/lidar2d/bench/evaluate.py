@@ -23,11 +23,13 @@ from lidar2d.bench.protocol import ALL, Protocol, Session, Splits, Verdict
 from lidar2d.bench.suite import Cell
 from lidar2d.data.module import LidarData
 from lidar2d.data.shares import Percent, share
+from lidar2d.data.source import Source
+from lidar2d.data.weather.source import Weathered
 from lidar2d.errors import UsageError
 from lidar2d.fit.saved import Saved
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
 from lidar2d.paths import cache_folder
-from lidar2d.results.record import Record
+from lidar2d.results.record import Record, severity_of
 from lidar2d.tasks.kept import digest
 
 
@@ -101,7 +103,7 @@ def evaluate(
     with _kept(facts["weights"], facts["data_list"], asked) as folder:
         verdicts = judge.judge(encoder, splits, replace(session, keep=folder))
     facts |= {"devices": _devices(device), "seconds": time.monotonic() - began, "peak_gib": _peak(device)}
-    return [_record(verdict, facts) for verdict in verdicts]
+    return [_record(verdict, facts, splits.test) for verdict in verdicts]
 
 
 @contextmanager
@@ -136,7 +138,7 @@ def splits_of(data: LidarData, labels: int) -> Splits:
     learn = data.source(data.probe) if data.probe else None
     if learn is not None and labels != 100:
         learn = share(learn, _percent(labels))
-    return Splits(learn, data.source(data.val) if data.val else None, data.source(data.test))
+    return Splits(learn, data.source(data.val) if data.val else None, data.judged())
 
 
 def _percent(labels: int) -> Percent:
@@ -150,15 +152,19 @@ def _common(cell: Cell, place: Place) -> dict[str, Any]:
     return {**where, **asdict(cell), "commit": commit(), "version": __version__}
 
 
-def _record(verdict: Verdict, facts: dict[str, Any]) -> Record:
+def _record(verdict: Verdict, facts: dict[str, Any], test: Source) -> Record:
     known = {name: float(value) for name, value in verdict.metrics.items() if math.isfinite(value)}
+    weathered = test if isinstance(test, Weathered) else None
+    condition, severity = severity_of(verdict.condition) if weathered else (verdict.condition, 0)
     return Record(
-        condition=verdict.condition,
-        severity=0,
+        condition=condition,
+        severity=severity,
         metrics=known,
         error="" if known else "no frame under this condition tells the truth that is asked for",
         selection_rule=verdict.chosen,
         frames=verdict.frames,
+        weather=weathered.table if weathered else "",
+        fingerprint=weathered.fingerprint(verdict.condition) if weathered else "",
         **facts,
     )
 

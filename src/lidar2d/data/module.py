@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -22,10 +24,11 @@ from lidar2d.data.regions import Superpixels
 from lidar2d.data.shares import Percent, digest, share
 from lidar2d.data.source import Preparable, Source, open_source
 from lidar2d.data.stream import Chunk, EachOnce, Stream
+from lidar2d.data.weather.source import Weather, Weathered
 from lidar2d.data.wrapped import Range, as_asked
 from lidar2d.errors import SettingError, UsageError, within
 from lidar2d.frame import Annotation, Batch
-from lidar2d.paths import expanded
+from lidar2d.paths import cache_folder, expanded
 
 CHUNK_STEPS = 50  # a run can be resumed every so many steps
 
@@ -58,6 +61,8 @@ class LidarData(LightningDataModule):
         weak_labels: what gives the pixels of the training images weak labels, for methods that want them: ModelLabels,
             ClusterLabels; None does not.
         label_folder: a folder of PNG files with weak labels, in place of ``weak_labels``.
+        weather: bad weather that the test frames in clear air are judged in, beside clear air; None judges them as they
+            are.
         bad_files: ``stop`` at a frame that cannot be read, naming its file, or ``skip`` it and count.
     """
 
@@ -83,6 +88,7 @@ class LidarData(LightningDataModule):
         superpixels: Superpixels | None = None,
         weak_labels: WeakLabels | None = None,
         label_folder: str | None = None,
+        weather: Weather | None = None,
         bad_files: Literal["stop", "skip"] = "stop",
     ) -> None:
         super().__init__()
@@ -117,6 +123,7 @@ class LidarData(LightningDataModule):
         if weak_labels is not None and label_folder is not None:
             raise UsageError("data.weak_labels and data.label_folder both give weak labels; leave one of them out")
         self.superpixels, self.weak_labels, self.label_folder = superpixels, weak_labels, label_folder
+        self.weather = weather
         self.bad_files: Literal["stop", "skip"] = bad_files
         self._opened: dict[str, Source] = {}  # splits
         self._shown: Source | None = None
@@ -129,6 +136,26 @@ class LidarData(LightningDataModule):
             opened = self._open(self.card, name, self.root)
             self._opened[name] = as_asked(opened, self.named, self.points_range)
         return self._opened[name]
+
+    def judged(self) -> Source:
+        """Open the test frames, in bad weather where it is asked for.
+
+        Raises:
+            UsageError: if the data set names no test split, or has no such weather.
+        """
+        name = self._named("test", self.test)
+        if self.weather is None:
+            return self.source(name)
+        # pictures are corrupted as the cameras took them, and resized afterwards
+        opened = as_asked(open_source(self.card, name, self.root, None, self.sweeps), self.named, self.points_range)
+        return Weathered(opened, self.weather, self.image_size, self._weathered())
+
+    def _weathered(self) -> Path | None:
+        """Return the folder that keeps frames in bad weather, named by all that they depend on."""
+        if self.weather is None or not self.weather.keep:
+            return None
+        asked = (self.card, str(self.root), self.test, self.image_size, self.sweeps, self.named, self.points_range)
+        return cache_folder() / "weather" / hashlib.sha256(repr(asked).encode()).hexdigest()[:12]
 
     def shown(self) -> Source:
         """Open the frames that train: a share of the training split, and those of other data sets."""

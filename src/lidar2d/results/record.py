@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -14,6 +15,20 @@ SCHEMA = 1  # goes up when a field changes its meaning
 _DIGITS = 6  # of floats, so that files are the same on every machine that agrees so far
 
 Source = Literal["measured", "paper", "smoke"]
+
+CLEAR = "clear"  # the condition of frames that a corruption could be laid over, and is not
+_SPELT = re.compile(r"(.+)-([1-5])")
+
+
+def spelt(corruption: str, severity: int) -> str:
+    """Return the condition of frames under a corruption, such as ``fog-3``."""
+    return f"{corruption}-{severity}"
+
+
+def severity_of(condition: str) -> tuple[str, int]:
+    """Split a condition such as ``fog-3`` into the corruption and its severity; others have severity 0."""
+    found = _SPELT.fullmatch(condition)
+    return (found[1], int(found[2])) if found else (condition, 0)
 
 
 @dataclass(frozen=True)
@@ -45,6 +60,8 @@ class Record:
     recipe: str = ""  # first 12 digits of SHA-256
     weights: str = ""
     data_list: str = ""  # of the frames' tokens
+    weather: str = ""  # table of the corruption, with its version, such as weather-v1@1
+    fingerprint: str = ""  # of what the sensors saw under the corruption: first 12 digits of SHA-256
     commit: str = ""
     version: str = ""
     devices: str = ""

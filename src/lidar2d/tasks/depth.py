@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 from lidar2d.data.card import Card
 from lidar2d.errors import SettingError, UsageError, within
 from lidar2d.frame import Batch
-from lidar2d.geometry import ZBuffer, depth_map, pairs
+from lidar2d.geometry import measured_depth
 from lidar2d.losses.log_depth import gradient_matching, scale_invariant
 from lidar2d.metrics.depth import Crop, DepthErrors
 from lidar2d.tasks.task import Task
@@ -116,8 +116,7 @@ class Depth(Task):
             return batch.depth
         if not len(batch.points):
             raise UsageError(f"{self.card.name} has neither depth of pixels nor LiDAR points that measure it")
-        found = pairs(batch, min_depth=0.1, zbuffer=ZBuffer())
-        return depth_map(found, len(batch.images), *batch.image_size).to(batch.images.dtype)
+        return measured_depth(batch)
 
     def head(self, channels: int) -> nn.Module:
         """Make a head of bins."""

@@ -66,7 +66,10 @@ class Detection(Centres):
         for frame in range(len(batch)):
             own = box_frame == frame
             geometry, classes = boxes.geometry[own].double(), self._classes(boxes.classes[own])
-            inside = points_in_boxes(batch.points[batch.point_frame == frame, :3].double(), geometry).sum(1)
+            if boxes.hits is None:
+                inside = points_in_boxes(batch.points[batch.point_frame == frame, :3].double(), geometry).sum(1)
+            else:
+                inside = boxes.hits[own]
             kept = (classes >= 0) & (geometry[:, :2].abs() < self.reach).all(1)
             self._must_fit(int(kept.sum()), batch.tokens[frame])
             counted = (inside >= self.fewest).double()

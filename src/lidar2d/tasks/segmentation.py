@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy, interpolate
 from lidar2d.data.card import Card
 from lidar2d.errors import UsageError, within
 from lidar2d.frame import Batch
-from lidar2d.geometry import ZBuffer, label_map, pairs
+from lidar2d.geometry import labels_seen
 from lidar2d.losses.lovasz import lovasz_softmax
 from lidar2d.metrics.confusion import Absent, ConfusionMatrix, mean_iou
 from lidar2d.nets.sparse.voxels import cylindrical, voxelise
@@ -176,8 +176,7 @@ class PixelSegmentation(_Segmentation):
             return batch.pixel_labels
         if batch.labels is None:
             raise UsageError(f"{self.card.name} has labels neither of pixels nor of points that stand for them")
-        found = pairs(batch, zbuffer=ZBuffer())
-        return label_map(found, batch.labels, len(batch.images), *batch.image_size)
+        return labels_seen(batch, batch.labels)
 
     def head(self, channels: int) -> nn.Module:
         """Make a linear head over cells."""

@@ -1,9 +1,8 @@
-"""Frames in bad weather: a source of clear frames, and of what each corruption makes of them."""
+"""One frame in bad weather: what its sensors say instead, with the truth as it was."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,16 +10,14 @@ import torch
 from torch import Tensor
 
 from lidar2d.data.card import Card
-from lidar2d.data.source import Problem, Source
 from lidar2d.data.weather.corruption import Corruption, Echoes, Scene, Sweep, View
 from lidar2d.data.weather.ground import plane
 from lidar2d.data.weather.reach import reaches
 from lidar2d.data.weather.table import Table
-from lidar2d.data.windows import resize
-from lidar2d.errors import DataError, UsageError
-from lidar2d.frame import Frame
-
-CLEAR = "clear"  # the condition of frames that nothing was done to
+from lidar2d.errors import DataError
+from lidar2d.frame import Boxes, Frame, collate
+from lidar2d.geometry import labels_seen, measured_depth, points_in_boxes
+from lidar2d.results.record import spelt
 
 _WORLD = "world"  # the seed that all sensors share
 
@@ -34,8 +31,8 @@ class Bad:
     severity: int
 
     def __str__(self) -> str:
-        """Return the condition of its frames."""
-        return f"{self.name}-{self.severity}"
+        """Return the condition of its frames, such as ``fog-3``."""
+        return spelt(self.name, self.severity)
 
     @property
     def corruption(self) -> Corruption:
@@ -46,12 +43,6 @@ class Bad:
         """Return what seeds one sensor of a frame: nothing else decides what is random, on any machine."""
         words = f"{self.table}/{self.name}/{self.severity}/{token}/{sensor}"
         return int.from_bytes(hashlib.sha256(words.encode()).digest()[:8], "big")
-
-
-def severity_of(condition: str) -> tuple[str, int]:
-    """Split a condition such as ``fog-3`` in the corruption and its severity; others have severity 0."""
-    name, _, last = condition.rpartition("-")
-    return (name, int(last)) if name and last in {"1", "2", "3", "4", "5"} else (condition, 0)
 
 
 def corrupt(frame: Frame, bad: Bad, card: Card) -> Frame:
@@ -72,6 +63,7 @@ def corrupt(frame: Frame, bad: Bad, card: Card) -> Frame:
             raise DataError(f"{bad} has left the images of frame {token} as they were; it is no corruption of them")
         frame = replace(frame, images=images, files=())
     if corruption.lidar and len(points):
+        frame = replace(frame, boxes=_with_hits(frame))
         rng = np.random.default_rng(bad.seed(token, "lidar"))
         found = corruption.echoes(Sweep(points, scene, card.elevation, card.beams), rng)
         if len(found.points) == len(points) and np.array_equal(found.points, points):
@@ -95,6 +87,26 @@ def _labels(labels: Tensor | None, found: Echoes) -> Tensor | None:
         return None
     kept = labels[torch.from_numpy(found.source)]
     return torch.where(torch.from_numpy(found.synthetic), -1, kept)
+
+
+def _with_hits(frame: Frame) -> Boxes | None:
+    """Count the points in boxes while the air is clear: a car is there, and is looked for, whoever sees it."""
+    boxes = frame.boxes
+    if boxes is None or boxes.hits is not None:
+        return boxes
+    return replace(boxes, hits=points_in_boxes(frame.points[:, :3].double(), boxes.geometry.double()).sum(1))
+
+
+def with_truth(frame: Frame, clear: Frame) -> Frame:
+    """Return a frame in bad weather with the truth of its pixels where only the points of the clear frame tell it."""
+    if not (len(clear.images) and len(clear.points)):
+        return frame
+    batch = collate([clear])
+    depth = measured_depth(batch) if frame.depth is None else frame.depth
+    labels = frame.pixel_labels
+    if labels is None and batch.labels is not None:
+        labels = labels_seen(batch, batch.labels)
+    return replace(frame, depth=depth, pixel_labels=labels)
 
 
 def fingerprint(frame: Frame) -> str:

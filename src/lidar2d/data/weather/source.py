@@ -1,0 +1,161 @@
+"""A source of clear frames, and of what each corruption makes of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lidar2d.data.card import Card
+from lidar2d.data.source import Moving, Problem, Source
+from lidar2d.data.weather.frames import Bad, corrupt, fingerprint, with_truth
+from lidar2d.data.weather.table import load_table
+from lidar2d.data.windows import resize
+from lidar2d.errors import SettingError, UsageError
+from lidar2d.frame import Frame
+from lidar2d.results.record import CLEAR
+from lidar2d.writing import write_atomically
+
+
+@dataclass(frozen=True)
+class Weather:
+    """Bad weather that frames are judged in, beside clear air.
+
+    Args:
+        table: of the corruptions, by name or path.
+        corruptions: those of the table; None takes all.
+        severities: 1 is the least.
+        keep: a frame that was corrupted once is kept on disk, where a suite reads it again for every method.
+    """
+
+    table: str = "weather-v1"
+    corruptions: tuple[str, ...] | None = None
+    severities: tuple[int, ...] = (1, 2, 3, 4, 5)
+    keep: bool = False
+
+    def listed(self) -> list[Bad]:
+        """Return every corruption at every severity.
+
+        Raises:
+            UsageError: if the table has no such one, or one is named twice.
+        """
+        table = load_table(self.table)
+        names = list(table.corruptions) if self.corruptions is None else list(self.corruptions)
+        found = [Bad(table, name, severity) for name in names for severity in self.severities]
+        for bad in found:
+            table.at(bad.name, bad.severity)
+        if not found:
+            raise SettingError("corruptions", names, "name at least one, and one severity")
+        if len(set(map(str, found))) < len(found):
+            raise SettingError("corruptions", names, "each must stand once, and each severity")
+        return found
+
+
+class Weathered:
+    """The clear frames of a source, and each of them under every corruption.
+
+    Args:
+        source: at its cameras' own resolution: pictures are corrupted before they are resized.
+        weather: what is done to the frames.
+        image_size: (height, width) of the images afterwards; None leaves them.
+        folder: that keeps what was made of frames, for sources of the same data; None keeps nothing.
+
+    Raises:
+        UsageError: if no frame is clear, or there is no such corruption.
+    """
+
+    def __init__(
+        self, source: Source, weather: Weather, image_size: tuple[int, int] | None, folder: Path | None = None
+    ) -> None:
+        self.source, self.image_size, self.folder = source, image_size, folder
+        self.rows = [row for row, name in enumerate(source.conditions) if name in source.card.clear]
+        if not self.rows:
+            raise UsageError(f"{source.card.name}: no frame has a clear condition; weather is made of clear frames")
+        listed = weather.listed()
+        self.table = str(listed[0].table)
+        self.bads: list[Bad | None] = [None, *listed]
+        names = [CLEAR, *(str(bad) for bad in self.bads if bad is not None)]
+        self.card: Card = replace(source.card, clear=(CLEAR,), adverse=tuple(names[1:]))
+        self.conditions: Sequence[str] = [name for name in names for _ in self.rows]
+        own = [source.tokens[row].removesuffix(f"-{source.conditions[row]}") for row in self.rows]
+        self.tokens: Sequence[str] = [f"{token}-{name}" for name in names for token in own]
+        self.fingerprints: dict[str, str] = {}  # of the frames that were read so far, by token
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __getitem__(self, index: int) -> Frame:
+        """Read one frame.
+
+        Raises:
+            DataError: naming the file that is missing, unreadable or wrong.
+        """
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"frame {index} of {len(self)}")
+        index %= len(self)
+        variant, place = divmod(index, len(self.rows))
+        clear, bad = self.source[self.rows[place]], self.bads[variant]
+        found = resize(clear, self.image_size) if bad is None else self._bad(clear, bad)
+        token = self.tokens[index]
+        self.fingerprints[token] = fingerprint(found)
+        return replace(found, token=token, condition=self.conditions[index])
+
+    def _bad(self, clear: Frame, bad: Bad) -> Frame:
+        small = resize(clear, self.image_size)
+        if self.folder is None:
+            return with_truth(resize(corrupt(clear, bad, self.source.card), self.image_size), small)
+        path = self.folder / str(bad.table) / str(bad) / f"{clear.token}.npz"
+        if not path.is_file():
+            made = resize(corrupt(clear, bad, self.source.card), self.image_size)
+            write_atomically(path, lambda unfinished: _write(unfinished, made))
+        return with_truth(_read(path, small), small)
+
+    def fingerprint(self, condition: str) -> str:
+        """Return 12 digits that tell what the sensors saw in the frames of a condition that were read."""
+        told = [self.fingerprints[token] for token, name in zip(self.tokens, self.conditions, strict=True)
+                if name == condition and token in self.fingerprints]
+        return hashlib.sha256("".join(told).encode()).hexdigest()[:12] if told else ""
+
+    def check(self) -> Iterator[tuple[str, list[Problem]]]:
+        """Yield each clear frame's token with its problems."""
+        return self.source.check()
+
+    def following(self, index: int) -> tuple[int, Tensor] | None:
+        """Return the next frame in the same weather, and the motion to it; None where there is none."""
+        variant, place = divmod(index, len(self.rows))
+        found = self.source.following(self.rows[place]) if isinstance(self.source, Moving) else None
+        if found is None or found[0] not in self.rows:
+            return None
+        return variant * len(self.rows) + self.rows.index(found[0]), found[1]
+
+
+def _write(path: Path, frame: Frame) -> None:
+    """Keep what the sensors of a frame saw; its truth is that of the clear one."""
+    kept = {"points": frame.points.numpy(), "images": (frame.images * 255).round().byte().numpy()}
+    if frame.labels is not None:
+        kept["labels"] = frame.labels.numpy().astype(np.int16)
+    if frame.boxes is not None and frame.boxes.hits is not None:
+        kept["hits"] = frame.boxes.hits.numpy()
+    with path.open("wb") as file:
+        np.savez(file, **kept)
+
+
+def _read(path: Path, clear: Frame) -> Frame:
+    with np.load(path) as kept:
+        labels = torch.from_numpy(kept["labels"].astype(np.int64)) if "labels" in kept else clear.labels
+        boxes = clear.boxes
+        if boxes is not None and "hits" in kept:
+            boxes = replace(boxes, hits=torch.from_numpy(kept["hits"]))
+        return replace(
+            clear,
+            points=torch.from_numpy(kept["points"]),
+            images=torch.from_numpy(kept["images"]).float().div_(255),
+            files=(),
+            labels=labels,
+            boxes=boxes,
+        )
