@@ -16,6 +16,8 @@ from lidar2d.data.weather.corruption import Corruption, View
 from lidar2d.data.weather.light import displayed, linear
 from lidar2d.errors import within
 
+_PART = 4.0  # pixels: ways up to twice as long are added up place by place
+
 
 @dataclass(frozen=True)
 class MotionBlur(Corruption):
@@ -36,19 +38,36 @@ class MotionBlur(Corruption):
     def picture(self, view: View, rng: Generator) -> Tensor:
         """Add up the light along a straight way across the sensor, mostly sideways.
 
-        A way of 2^n places is the mean of itself and of itself moved by half of the way, n times over.
+        A way of 2^n parts is the mean of one part, of itself moved by one, of those two moved by two, and so on.
         """
         light = linear(view.image)
         length = np.radians(self.angle) * float(view.intrinsics[0, 0])
         lean = rng.normal(0, np.radians(20))
-        across, down = length * np.cos(lean), length * np.sin(lean)
-        reach_u, reach_v = int(np.ceil(abs(across))) + 1, int(np.ceil(abs(down))) + 1
-        wide = F.pad(light[None], (reach_u, reach_u, reach_v, reach_v), mode="replicate")[0]
-        for halving in range(1, max(1, int(np.ceil(np.log2(max(length, 1))))) + 1):
-            wide = _mean_of_two(wide, round(across / 2**halving), round(down / 2**halving))
+        doublings = max(0, int(np.log2(max(length / _PART, 1))))
+        across, down = (length / 2**doublings * turn for turn in (np.cos(lean), np.sin(lean)))
+        reach = int(np.ceil(length)) + 2
+        wide = _short_way(F.pad(light[None], (reach,) * 4, mode="replicate")[0], across, down)
+        for doubling in range(doublings):
+            wide = _mean_of_two(wide, round(across * 2**doubling), round(down * 2**doubling))
         height, width = view.size
         top, left = (wide.shape[1] - height) // 2, (wide.shape[2] - width) // 2
         return displayed(wide[:, top : top + height, left : left + width])
+
+
+def _short_way(light: Tensor, across: float, down: float) -> Tensor:
+    """Return the mean of light (3, H, W) over a way of a few pixels to the right, by the trapezoidal rule."""
+    steps = max(1, int(np.ceil(np.hypot(across, down))))
+    margin = int(np.ceil(max(abs(across), abs(down)))) + 1
+    height, width = light.shape[1] - 2 * margin, light.shape[2] - 2 * margin
+    total = torch.zeros(3, height, width)
+    for step in range(steps + 1):
+        right, below = across * step / steps, round(down * step / steps)
+        whole, part = int(np.floor(right)), right - np.floor(right)
+        rows = light[:, margin - below : margin - below + height]
+        weight = (0.5 if step in (0, steps) else 1.0) / steps
+        total.add_(rows[:, :, margin - whole : margin - whole + width], alpha=weight * (1 - part))
+        total.add_(rows[:, :, margin - whole - 1 : margin - whole - 1 + width], alpha=weight * part)
+    return total
 
 
 def _mean_of_two(light: Tensor, right: int, down: int) -> Tensor:

@@ -40,8 +40,11 @@ class Bad:
         return self.table.at(self.name, self.severity)
 
     def seed(self, token: str, sensor: str) -> int:
-        """Return what seeds one sensor of a frame: nothing else decides what is random, on any machine."""
-        words = f"{self.table}/{self.name}/{self.severity}/{token}/{sensor}"
+        """Return what seeds one sensor of a frame: nothing else decides what is random, on any machine.
+
+        Severities share it, so that they differ in what they mean and not in luck.
+        """
+        words = f"{self.table}/{self.name}/{token}/{sensor}"
         return int.from_bytes(hashlib.sha256(words.encode()).digest()[:8], "big")
 
 
