@@ -76,7 +76,7 @@ def device_named(name: str) -> torch.device:
 
 def table(records: Sequence[Record]) -> str:
     """Lay out the numbers, a line each, a column a condition."""
-    conditions = [record.condition for record in records]
+    conditions = [record.judged_in for record in records]
     names = list(dict.fromkeys(name for record in records for name in record.metrics))
     first = records[0]
     rows = [["", *conditions], ["frames", *(str(record.frames) for record in records)]]

@@ -79,6 +79,11 @@ class Record:
         )
 
     @property
+    def judged_in(self) -> str:
+        """The condition with its severity, such as ``fog-3``."""
+        return spelt(self.condition, self.severity) if self.severity else self.condition
+
+    @property
     def evaluation(self) -> tuple[str | int, ...]:
         """What records that were measured together share: they differ in the condition alone."""
         return (self.suite, self.method, self.data, self.protocol, self.labels, self.seed, self.source)
