@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -46,7 +48,7 @@ def find(kind: str, name: str) -> Path:
     if name.endswith((".yaml", ".yml")):
         path = expanded(name)
         if not path.is_file():
-            raise UsageError(f"no file {path}")
+            raise UsageError(f"no file {path.absolute()}")
         return path
     if name not in names(kind):
         raise UsageError(f"no {kind.removesuffix('s')} '{name}'; {nearest(name, names(kind))}")
@@ -69,6 +71,11 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UsageError(f"{path}: expected 'key: value' lines")
     return content
+
+
+def digest(path: Path) -> str:
+    """Return 12 digits that tell what a YAML file says; comments and order do not count."""
+    return hashlib.sha256(json.dumps(read(path), sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def read_like(path: Path, kind: str, before: Sequence[Path] = ()) -> dict[str, Any]:

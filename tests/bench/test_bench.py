@@ -60,8 +60,11 @@ def test_a_suite_fails_cell_by_cell_is_killed_goes_on_and_is_done_once(line, tmp
     assert all("dim is 1; it must be at least 2" in record["error"] for record in found["broken.jsonl"])
     assert not list((tmp_path / "cache").glob("features/*"))
 
+    assert "there is no folder" in line.run("bench", "--suite", "./own.yaml", "--root", "kitti=nowhere", status=2)
+    assert "shard 9/9 has no run" in line.run("bench", "--suite", "./own.yaml", "--shard", "9/9")
+
     began = time.monotonic()
-    assert "6 cells, all done" in line.run("bench", "--suite", "./own.yaml")
+    assert "6 cells, all done; 4 of them failed" in line.run("bench", "--suite", "./own.yaml", status=1)
     assert time.monotonic() - began < 5
     assert "1 cells done, 4 failed" not in line.run("bench", "--suite", "./own.yaml", "--retry", status=1)
     assert records(tmp_path) == found
@@ -85,6 +88,10 @@ def test_eval_judges_what_was_never_taught_and_says_what_is_wrong(line, tmp_path
     assert re.search(r"^miou +\d", told, re.MULTILINE)
     assert (tmp_path / "pictures" / "index.html").read_text().count("<figure>") == 6
     assert len((tmp_path / "found" / "eval" / "scalr-untrained.jsonl").read_text().splitlines()) == 4
+    assert "chosen on" not in told  # one rate leaves nothing to choose
+    assert "LEARNT FROM JUDGED FRAMES" in line.run(*words, "--protocol", "./probe.yaml", "--data.test", "probe")
+    narrow = ("--method.points.width", "8", "--protocol", "./probe.yaml", "--save-images", "pictures")
+    assert "pictures: it has pictures of another evaluation" in line.run(*words, *narrow, "--name", "b", status=2)
     assert "overlap is car; boxes of tiny are of no class" in line.run(*words, "--protocol", "./boxes.yaml", status=2)
     assert "did you mean 'glance3d/lidar2d@1'?" in line.run(*words, "--protocol", "glance3d/lidar2d@2", status=2)
 

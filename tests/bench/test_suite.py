@@ -10,7 +10,7 @@ from lidar2d.data.card import load_card
 from lidar2d.data.module import LidarData
 from lidar2d.errors import UsageError
 from lidar2d.fit.saved import resolve
-from lidar2d.recipe import names
+from lidar2d.recipe import digest, find, names
 from lidar2d.results.record import Record
 
 GIVEN = {
@@ -103,12 +103,22 @@ def test_shards_are_whole_runs_and_together_everything(tmp_path):
 
 
 def test_done_cells_have_a_record_and_failed_ones_can_be_tried_again(tmp_path):
-    cells = suite(tmp_path).cells()
-    records = [record(cells[0]), record(cells[1], metrics={}, error="no space")]
-    assert done(cells, records, retry=False) == set(cells[:2])
-    assert done(cells, records, retry=True) == {cells[0]}
+    asked = suite(tmp_path)
+    cells = asked.cells()
+    of_it = {"suite_version": asked.version}
+    records = [record(cells[0], **of_it), record(cells[1], metrics={}, error="no space", **of_it)]
+    assert done(asked, cells, records) == {cells[0]: False, cells[1]: True}
     other = Cell("ppkt", 7, "synthetic", "seg3d-lp/town@1", 100)
-    assert done(cells, [record(other)], retry=False) == set()
+    assert done(asked, cells, [record(other, **of_it)]) == {}
+
+
+def test_records_of_another_version_or_of_another_protocols_text_do_not_count(tmp_path):
+    asked = suite(tmp_path)
+    cells = asked.cells()
+    assert done(asked, cells, [record(cells[0], suite_version=asked.version + 1)]) == {}
+    own = digest(find("protocols", cells[0].protocol))
+    assert done(asked, cells, [record(cells[0], suite_version=asked.version, asked=own)]) == {cells[0]: False}
+    assert done(asked, cells, [record(cells[0], suite_version=asked.version, asked="another")]) == {}
 
 
 @pytest.mark.parametrize(

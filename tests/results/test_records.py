@@ -96,6 +96,18 @@ def test_a_cell_that_is_made_again_takes_its_place(tmp_path):
     assert store.read("smoke") == [parse(OLD)]
 
 
+def test_what_fails_leaves_numbers_of_its_version_and_takes_the_place_of_older_ones(tmp_path):
+    store, failure = Store(tmp_path), replace(RECORD, condition="all", metrics={}, error="no space left")
+    store.add([RECORD])
+    store.add([failure])
+    assert store.read("smoke") == [parse(OLD)]
+    store.add([replace(failure, suite_version=2)])
+    assert [each.error for each in store.read("smoke")] == ["no space left"]
+    store.add([replace(RECORD, suite_version=2), replace(RECORD, condition="fog", suite_version=2)])
+    store.add([replace(RECORD, suite_version=3)])
+    assert [(each.condition, each.suite_version) for each in store.read("smoke")] == [("day", 3)]
+
+
 def test_what_stands_in_the_wrong_place_or_twice_is_told(tmp_path):
     store = Store(tmp_path)
     path = store.path("smoke", "ppkt")

@@ -90,4 +90,4 @@ def table(records: Sequence[Record]) -> str:
         for row in (list(zip(row, widths, strict=True)) for row in rows)
     ]
     title = f"{first.method}: {first.protocol} on {first.data}, {first.backbone}, head: {first.selection_rule}"
-    return "\n".join([title, *lines])
+    return "\n".join([title, *([first.shown] if first.shown else []), *lines])

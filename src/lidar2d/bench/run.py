@@ -37,6 +37,7 @@ class Bench:
         store: of the records.
         runs: the folder of the runs, one for each method and seed.
         roots: folder of each data set, by its card.
+        passed: settings that every training is given beside the suite's.
         device: that judges.
         console: where it is said how far it is.
     """
@@ -45,6 +46,7 @@ class Bench:
     store: Store
     runs: Path
     roots: Mapping[str, str]
+    passed: Sequence[str]
     device: torch.device
     console: Console
 
@@ -86,7 +88,7 @@ class Bench:
     def _fitted(self, method: str, seed: int, run: Path) -> Saved | str:
         """Train a method, or go on with it, unless it is trained; return it, or why it cannot be."""
         try:
-            given = fit_words(self.suite, method, seed, self.roots)
+            given = [*fit_words(self.suite, method, seed, self.roots), *self.passed]
             wanted = resolve(given)
             if (run / runs.RECIPE).is_file():
                 _check_same(run, wanted)

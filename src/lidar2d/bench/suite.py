@@ -151,13 +151,23 @@ def load_suite(name: str) -> Suite:
         raise UsageError(f"{path}: {error}") from None
 
 
-def done(cells: Iterable[Cell], records: Iterable[Record], retry: bool) -> set[Cell]:
-    """Return the cells that have a record; those that failed count as well, unless they are to be tried again."""
-    found: dict[Cell, bool] = {}  # whether it failed
+def done(suite: Suite, cells: Iterable[Cell], records: Iterable[Record]) -> dict[Cell, bool]:
+    """Return the cells that have a record, and whether they failed.
+
+    Records of another version of the suite, or of another text of a protocol, do not count.
+    """
+    found: dict[Cell, bool] = {}
+    asked: dict[str, str] = {}
+    wanted = set(cells)
     for record in records:
         cell = Cell(record.method, record.seed, record.data, record.protocol, record.labels)
-        found[cell] = found.get(cell, False) or bool(record.error)
-    return {cell for cell in cells if cell in found and not (retry and found[cell])}
+        if cell not in wanted or record.suite_version != suite.version:
+            continue
+        if cell.protocol not in asked:
+            asked[cell.protocol] = recipe.digest(recipe.find("protocols", suite.judged(cell)[1]))
+        if record.asked in ("", asked[cell.protocol]):
+            found[cell] = found.get(cell, False) or bool(record.error)
+    return found
 
 
 def shard(cells: Sequence[Cell], text: str) -> list[Cell]:

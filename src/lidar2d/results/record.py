@@ -31,7 +31,7 @@ class Record:
     protocol: str  # such as seg3d-lp/slidr@1
     labels: int  # percent of the labels that heads were trained with
     seed: int
-    metrics: dict[str, float] = field(default_factory=dict)  # by name; fractions are in percent
+    metrics: dict[str, float] = field(default_factory=dict)  # by name, in the units of docs/evaluation.md
     source: Source = "measured"
     error: str = ""  # why there are no metrics; "" where there are
     teacher: str = ""
@@ -45,6 +45,8 @@ class Record:
     recipe: str = ""  # first 12 digits of SHA-256
     weights: str = ""
     data_list: str = ""  # of the frames' tokens
+    asked: str = ""  # of the protocol's file
+    shown: str = ""  # how frames were read: image size, sweeps, cameras, range, and what heads were chosen on
     commit: str = ""
     version: str = ""
     devices: str = ""

@@ -35,7 +35,8 @@ class Store:
     def add(self, records: Iterable[Record]) -> list[Path]:
         """Put records in the place of those of the same cells, and return the files that were written.
 
-        What failed before and has been evaluated now is forgotten. Several processes may add at once.
+        What failed before and has been evaluated now is forgotten; what fails now leaves numbers of the same version as
+        they are. Several processes may add at once.
 
         Raises:
             DataError: if a file holds what is no record; nothing is lost then.
@@ -46,10 +47,19 @@ class Store:
         for path, fresh in by_path.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             with locked(path.with_name(f".{path.name}.lock")):
-                again = {record.evaluation for record in fresh}
-                found = self._read(path) if path.exists() else ()
-                kept = [record for record in found if not (record.error and record.evaluation in again)]
-                by_cell = {record.cell: record for record in [*kept, *fresh]}
+                found = list(self._read(path)) if path.exists() else []
+                judged = {(each.evaluation, each.suite_version) for each in found if not each.error}
+                added = [
+                    each for each in fresh if not each.error or (each.evaluation, each.suite_version) not in judged
+                ]
+                again = {each.evaluation: each.suite_version for each in added}
+                # of another version, or failed: forgotten once there is something new
+                kept = [
+                    each
+                    for each in found
+                    if each.evaluation not in again or (not each.error and each.suite_version == again[each.evaluation])
+                ]
+                by_cell = {record.cell: record for record in [*kept, *added]}
                 text = "".join(f"{line}\n" for line in sorted(record.line() for record in by_cell.values()))
                 write_atomically(path, lambda unfinished, text=text: unfinished.write_text(text, encoding="utf-8"))  # type: ignore[misc]
         return list(by_path)
