@@ -14,7 +14,32 @@ from lidar2d.errors import UsageError, nearest
 from lidar2d.paths import expanded
 
 _PACKAGE = Path(__file__).resolve().parent
+_NO_VALUE = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)  # of a tag or a number
 _FOLDERS = {"suites": "benchmarks", "protocols": "benchmarks/protocols"}  # where their names are not their folders'
+
+
+class _TwiceError(yaml.MarkedYAMLError):
+    """A key that stands twice in a mapping: one of its values would be lost."""
+
+    def __str__(self) -> str:
+        return self.problem or ""
+
+
+class _Once(yaml.SafeLoader):
+    """Reads YAML whose keys stand once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Read a mapping.
+
+        Raises:
+            _TwiceError: naming the key.
+        """
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                raise _TwiceError(problem=f"'{key.value}' stands twice", problem_mark=key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
 
 
 def folder(kind: str) -> Path:
@@ -62,12 +87,15 @@ def read(path: Path) -> dict[str, Any]:
         UsageError: with the line, if it is not one.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Once)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not a readable text file: {getattr(error, 'strerror', None) or error}") from None
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
-        raise UsageError(f"{path}{f', line {where.line + 1}' if where else ''}: not valid YAML") from None
+        what = str(error) if isinstance(error, _TwiceError) else "not valid YAML"
+        raise UsageError(f"{path}{f', line {where.line + 1}' if where else ''}: {what}") from None
+    except _NO_VALUE as error:
+        raise UsageError(f"{path}: has a value that is none: {error or type(error).__name__}") from None
     if not isinstance(content, dict):
         raise UsageError(f"{path}: expected 'key: value' lines")
     return content

@@ -97,7 +97,8 @@ def evaluate(
     facts |= {"asked": recipe.digest(recipe.find("protocols", protocol)), "shown": _shown(data, splits)}
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    shown = (data.image_size, data.sweeps, data.named, data.points_range)
+    root = None if data.root is None else str(Path(data.root).absolute())
+    shown = (repr(data.card), root, data.image_size, data.sweeps, data.named, data.points_range, facts["commit"])
     asked = {"protocol": recipe.read(recipe.find("protocols", protocol)), "shown": shown, "recipe": facts["recipe"]}
     with _kept(facts["weights"], facts["data_list"], asked) as folder:
         verdicts = judge.judge(encoder, splits, replace(session, keep=folder))
@@ -174,7 +175,7 @@ def _facts(saved: Saved, encoder: PointEncoder | ImageEncoder) -> dict[str, Any]
         "backbone": _network(parts["points" if encoder is saved.method.points else "images"]),
         "backend": str(points.get("backend", "")) if encoder is saved.method.points else "",
         "uses_text_supervision": "clip" in str((weak.get("init_args") or weak).get("model", "")).lower(),
-        "pretrain_frames": int(saved.trained_on.get("frames", 0)),
+        "pretrain_frames": saved.frames,
         "recipe": saved.recipe_digest,
         "weights": digest(encoder),
     }

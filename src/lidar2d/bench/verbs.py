@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lidar2d import recipe, runs, words
-from lidar2d.bench.suite import Cell, Suite, done, load_suite, shard
+from lidar2d.bench.suite import UNREAD, Cell, Suite, done, load_suite, shard
 from lidar2d.errors import UsageError, nearest
-from lidar2d.paths import expanded
+from lidar2d.paths import expanded, writable
+from lidar2d.results.record import check_name
 from lidar2d.results.store import Store
 
 if TYPE_CHECKING:
@@ -46,6 +46,10 @@ def evaluate(argv: Sequence[str]) -> str:
         assert checkpoint is not None
         runs.saved_recipe(runs.folder_of(expanded(checkpoint)))
     card, rest = words.spell_data(rest)
+    _check_read(rest)
+    if name is not None:
+        check_name(name, "--name")
+    folder, pictures = (None if each is None else writable(expanded(each)) for each in (results, images))
     rest, networks = _passed_on(rest)
     if checkpoint is not None and networks:
         raise UsageError(f"{networks[0].partition('=')[0]}: the networks of a run are what they are; leave it out")
@@ -54,8 +58,21 @@ def evaluate(argv: Sequence[str]) -> str:
     from lidar2d.fit.saved import restore, untrained
 
     saved: Saved = untrained(method, networks) if method is not None else restore(expanded(str(checkpoint)))
-    folder = expanded(results) if results is not None else None
-    return judge_one(saved, name or saved.name, protocol, card, rest, folder, None if images is None else Path(images))
+    return judge_one(saved, name or saved.name, protocol, card, rest, folder, pictures)
+
+
+def _check_read(argv: Sequence[str]) -> None:
+    """Refuse settings that eval would not read, and those that stand twice.
+
+    Raises:
+        UsageError: naming the first.
+    """
+    given = [word.partition("=")[0] for word in argv if word.startswith("--")]
+    for flag in given:
+        if flag.startswith("--data.") and flag.split(".")[1] in UNREAD:
+            raise UsageError(f"{flag} belongs to training and says nothing to eval; leave it out")
+        if given.count(flag) > 1:
+            raise UsageError(f"{flag} is given twice")
 
 
 def bench(argv: Sequence[str]) -> int:
@@ -83,7 +100,8 @@ def bench(argv: Sequence[str]) -> int:
     places = _pairs(roots)
     cells = _chosen(suite, methods, only)
     cells = cells if own_shard is None else shard(cells, own_shard)
-    store = Store(expanded(results or "results"))
+    store = Store(writable(expanded(results or "results")))
+    place = writable(expanded(folder) if folder is not None else runs.RUNS / "bench" / suite.name)
     ready = {} if again else done(suite, cells, store.read(suite.name))
     missing = [cell for cell in cells if cell not in ready or (retry and ready[cell])]
     before = sum(ready[cell] for cell in ready if cell not in missing)
@@ -102,10 +120,13 @@ def bench(argv: Sequence[str]) -> int:
     from lidar2d.bench.command import device_named
     from lidar2d.bench.run import Bench
 
-    place = expanded(folder) if folder is not None else runs.RUNS / "bench" / suite.name
     placed = Bench(suite, store, place, places, passed, device_named(device or "auto"), Console(stderr=True))
-    failures = placed.run(missing)
-    _tell(f"{len(missing) - failures} cells done{f', {failures} failed; --retry tries them again' if failures else ''}")
+    failures, left = placed.run(missing)
+    _tell(
+        f"{len(missing) - failures - left} cells done"
+        + (f", {failures} failed; --retry tries them again" if failures else "")
+        + (f", {left} left to another process" if left else "")
+    )
     _tell(where)
     return failures + before
 

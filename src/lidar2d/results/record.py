@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import json
-import math
+import re
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from lidar2d.errors import DataError
+from lidar2d.errors import DataError, UsageError
 
 SCHEMA = 1  # goes up when a field changes its meaning
 
+_LARGEST = 1e300  # of a metric
+_NAME = re.compile(r"[^\W_][\w.+@-]{0,99}")
 _DIGITS = 6  # of floats, so that files are the same on every machine that agrees so far
 
 Source = Literal["measured", "paper", "smoke"]
+
+
+def check_name(name: str, what: str) -> str:
+    """Return a name that files can have.
+
+    Raises:
+        UsageError: if it is none.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{what} is {name[:40]!r}; give at most 100 letters, digits and . + - _ @, a letter or a digit first"
+        )
+    return name
 
 
 @dataclass(frozen=True)
@@ -83,8 +98,8 @@ def parse(line: str) -> Record:
         DataError: saying what is wrong with it.
     """
     try:
-        given = json.loads(line)
-    except ValueError as error:
+        given = json.loads(line, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
         raise DataError(f"no JSON: {error}") from None
     if not isinstance(given, dict):
         raise DataError(f"no record, but {type(given).__name__}")
@@ -101,6 +116,10 @@ def parse(line: str) -> Record:
     record = Record(**given)
     _must_mean_something(record)
     return record
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(f"{word} is no number")
 
 
 def _must_mean_something(record: Record) -> None:
@@ -123,8 +142,8 @@ def _must_mean_something(record: Record) -> None:
     if (record.source == "paper") != bool(record.citation):
         raise DataError("published numbers have a citation, and no others")
     for name, value in record.metrics.items():
-        if not math.isfinite(value):
-            raise DataError(f"metric {name} is {value}")
+        if not abs(value) <= _LARGEST:
+            raise DataError(f"metric {name} is {value!s:.20}")
 
 
 def _fits(value: Any, hint: Any) -> bool:
