@@ -4,6 +4,8 @@ import json
 import re
 import signal
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import yaml
@@ -110,3 +112,30 @@ def test_features_of_an_interrupted_eval_are_not_taken_for_those_of_other_frames
     other = line.run(*words, "--data.probe", "train")
     assert left.is_dir()
     assert other == line.run(*words, "--data.probe", "train")
+
+
+def trainings(run):
+    """Return the processes that train in a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            found += [path.parent.name] if {b"fit", str(run).encode()} <= set(words) else []
+    return found
+
+
+def test_a_bench_that_is_told_to_stop_stops_its_training(line, tmp_path):
+    content = yaml.safe_load((tmp_path / "own.yaml").read_text())
+    content["pretrain"]["method.pretrain.steps"] = 100_000
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(content))
+    run = Path("runs/bench/own/ppkt-0")
+    process = line.start("bench", "--suite", "./own.yaml", "--method", "ppkt")
+    while not list((tmp_path / run).glob("logs/*/metrics.csv")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    assert trainings(run)
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert not trainings(run)
+    assert not list((tmp_path / "results").rglob("*.jsonl"))
