@@ -43,7 +43,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest():
 
 @pytest.mark.usefixtures("methods")
 def test_a_missing_file_is_named():
-    with pytest.raises(UsageError, match=r"no file nowhere/mine\.yaml"):
+    with pytest.raises(UsageError, match=r"no file /.*/nowhere/mine\.yaml"):
         recipe.find("methods", "nowhere/mine.yaml")
 
 
@@ -78,3 +78,22 @@ def test_every_shipped_file_has_a_line_to_be_listed_by():
 def test_nearest_suggests_one_name_or_lists_them_all():
     assert nearest("nuscene", ["kitti", "nuscenes"]) == "did you mean 'nuscenes'?"
     assert nearest("qqq", ["kitti", "nuscenes"]) == "known: kitti, nuscenes"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: 1\nb: 2\na: 3", "line 3: 'a' stands twice"),
+        ("a: {b: 1, b: 2}", "'b' stands twice"),
+        ("a: 2020-13-45", "has a value that is none"),
+        ("a: " + 5000 * "9", "has a value that is none"),
+        (3000 * "[", "has a value that is none|not valid YAML"),
+        ("!!bool x", "has a value that is none"),
+        ("!!timestamp x", "has a value that is none"),
+    ],
+)
+def test_yaml_that_says_nothing_or_two_things_is_told(tmp_path, text, told):
+    path = tmp_path / "own.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=told):
+        recipe.read(path)

@@ -43,7 +43,7 @@ def within(low: float, high: float = math.inf, /, **settings: float | Iterable[f
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return a hint such as ``did you mean 'collab'?``, or the known names when none is near."""
-    names = sorted(known)
+    names = sorted(known, key=lambda name: (name.isdigit(), len(name) if name.isdigit() else 0, name))
     match = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     shown = names if len(names) <= _MOST else [*names[:_MOST], f"and {len(names) - _MOST} more"]
     return f"did you mean '{match[0]}'?" if match else f"known: {', '.join(shown)}"

@@ -50,7 +50,8 @@ Judges the networks of a run, or those of a recipe before they are taught, and p
   --labels PERCENT         of the frames that heads learn from: 1, 5, 10, 25, 50 or 100
   --seed N                 of the heads (0)
   --device cpu|cuda|auto   where to compute
-  --name NAME              of the row; the run's method by default
+  --name NAME              of the row; by default the run folder's, or METHOD-untrained
+  --method.SETTING VALUE   with --method: other networks or first weights than the recipe's
   --results DIR            keep the numbers as records in DIR/eval/NAME.jsonl
   --save-images DIR        pictures of some frames, or a map of features: DIR/index.html shows them all"""
 
@@ -67,7 +68,8 @@ recorded with its error, and the rest goes on; exit status 1 then. A killed benc
   --shard K/N              the K-th of N shares, whole runs each, for a job array
   --retry                  try again what failed;  --again: judge everything again
   --results DIR            of the records (results);  --runs DIR: of the runs (runs/bench/SUITE)
-  --device cpu|cuda|auto   where to judge; `fit` has its own --trainer settings, in the suite"""
+  --device cpu|cuda|auto   where to judge
+  --method.SETTING VALUE   and --trainer.SETTING VALUE: given to every training beside the suite's own"""
 
 PREPARE = """\
 lidar2d prepare --method NAME [--data NAME] [--data.root DIR] [--SETTING VALUE ...]

@@ -25,3 +25,19 @@ def cache_folder() -> Path:
     if own := os.environ.get("LIDAR2D_CACHE"):
         return expanded(own)
     return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "lidar2d"
+
+
+def writable(folder: Path) -> Path:
+    """Return a folder that files can be written in; it is made.
+
+    Raises:
+        UsageError: if there can be none.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        free = os.access(folder, os.W_OK | os.X_OK)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot write in {folder}: {getattr(error, 'strerror', None) or error}") from None
+    if not free:
+        raise UsageError(f"cannot write in {folder}: no permission; name another folder")
+    return folder

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,37 @@ from lidar2d.errors import UsageError, nearest
 from lidar2d.paths import expanded
 
 _PACKAGE = Path(__file__).resolve().parent
-_FOLDERS = {"suites": "benchmarks", "protocols": "benchmarks/protocols", "corruptions": "benchmarks/corruptions"}  # where their names are not their folders'
+_NO_VALUE = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)  # of a tag or a number
+# where their names are not their folders'
+_FOLDERS = {
+    "suites": "benchmarks",
+    "protocols": "benchmarks/protocols",
+    "corruptions": "benchmarks/corruptions",
+}
+
+
+class _TwiceError(yaml.MarkedYAMLError):
+    """A key that stands twice in a mapping: one of its values would be lost."""
+
+    def __str__(self) -> str:
+        return self.problem or ""
+
+
+class _Once(yaml.SafeLoader):
+    """Reads YAML whose keys stand once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Read a mapping.
+
+        Raises:
+            _TwiceError: naming the key.
+        """
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                raise _TwiceError(problem=f"'{key.value}' stands twice", problem_mark=key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
 
 
 def folder(kind: str) -> Path:
@@ -46,7 +78,7 @@ def find(kind: str, name: str) -> Path:
     if name.endswith((".yaml", ".yml")):
         path = expanded(name)
         if not path.is_file():
-            raise UsageError(f"no file {path}")
+            raise UsageError(f"no file {path.absolute()}")
         return path
     if name not in names(kind):
         raise UsageError(f"no {kind.removesuffix('s')} '{name}'; {nearest(name, names(kind))}")
@@ -60,15 +92,23 @@ def read(path: Path) -> dict[str, Any]:
         UsageError: with the line, if it is not one.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Once)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not a readable text file: {getattr(error, 'strerror', None) or error}") from None
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
-        raise UsageError(f"{path}{f', line {where.line + 1}' if where else ''}: not valid YAML") from None
+        what = str(error) if isinstance(error, _TwiceError) else "not valid YAML"
+        raise UsageError(f"{path}{f', line {where.line + 1}' if where else ''}: {what}") from None
+    except _NO_VALUE as error:
+        raise UsageError(f"{path}: has a value that is none: {error or type(error).__name__}") from None
     if not isinstance(content, dict):
         raise UsageError(f"{path}: expected 'key: value' lines")
     return content
+
+
+def digest(path: Path) -> str:
+    """Return 12 digits that tell what a YAML file says; comments and order do not count."""
+    return hashlib.sha256(json.dumps(read(path), sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def read_like(path: Path, kind: str, before: Sequence[Path] = ()) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def method_of(folder: Path) -> str:
 
 def folder_of(path: Path) -> Path:
     """Return the run folder that a path names, itself or by a file in it."""
-    return path if path.is_dir() or not path.suffix else path.parent
+    return path if path.is_dir() or not path.suffix or not path.parent.is_dir() else path.parent
 
 
 def make(folder: Path | None, method: str, card: str) -> Path:

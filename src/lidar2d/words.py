@@ -153,7 +153,9 @@ def take(argv: Sequence[str], flag: str, default: str | None = None) -> tuple[st
         else:
             value = default
         if value is None:
-            raise UsageError(f"{flag} needs a value: {flag} NAME")
+            raise UsageError(f"{flag} needs a value")
+        if not value and default is None:
+            raise UsageError(f"{flag} is empty; give a value, or leave it out")
     return value, rest
 
 

@@ -27,18 +27,21 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 @contextmanager
-def locked(path: Path, wait: bool = True) -> Iterator[bool]:
+def locked(path: Path, wait: bool = True) -> Iterator[int | None]:
     """Hold a lock that other processes respect; it ends with the process, however that ends.
 
     Args:
         path: of the lock's own file, which stays; missing folders are made.
-        wait: for another process that holds it; otherwise False is given.
+        wait: for another process that holds it; otherwise None is given.
+
+    Returns:
+        the lock's descriptor: a process that is started with it holds the lock as well.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield False
+            yield None
             return
-        yield True
+        yield file.fileno()

@@ -147,6 +147,7 @@ def test_recall_counts_pixels_by_angle():
     assert [found[f"recall/{k}px/0-5deg"] for k in (5, 10)] == [50, 100]
     assert found["recall/20px/15-45deg"] == 50
     assert "recall/5px/5-15deg" not in found
+    assert (found["matches"], found["matches/0-5deg"], found["matches/15-45deg"]) == (4, 2, 2)
 
 
 def test_angles_and_ranks_by_hand():

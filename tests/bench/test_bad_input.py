@@ -46,6 +46,30 @@ def refused(line, *words):
     return "\n".join(told[told.index(found[0]) :])
 
 
+def test_words_that_say_nothing_or_two_things(line):
+    start = ("--method", "ppkt", "--data", "./tiny.yaml", *WORDS)
+    assert "--data.share belongs to training" in refused(line, *start, "--data.share", "1")
+    assert "--seed is given twice" in refused(line, *start, "--seed", "1", "--seed", "2")
+    assert "seed is -1; it must be from 0 to 4294967295" in refused(line, *start, "--seed", "-1")
+    assert "--name is '../up'" in refused(line, *start, "--name", "../up")
+    assert "--name is empty" in refused(line, *start, "--name=")
+    for device in ("gpu", "hpu", "meta"):
+        assert f"--device {device}: there is none here" in refused(line, *start, "--device", device)
+
+
+def test_places_where_nothing_can_be_written_are_told_before_the_work(line):
+    (line.folder / "afile").write_text("")
+    start = ("--method", "ppkt", "--data", "./tiny.yaml", "--protocol", "./probe.yaml")
+    for flag in ("--results", "--save-images"):
+        assert "cannot write in afile: File exists" in refused(line, *start, flag, "afile")
+
+
+def test_frames_without_a_point_are_judged_by_no_number(line):
+    far = ("--data.points_range", "[90,90,90,91,91,91]")
+    told = line.run("eval", "--method", "ppkt", "--data", "./tiny.yaml", "--protocol", "./probe.yaml", *far)
+    assert "accuracy" not in told
+
+
 def test_weights_of_another_network(line):
     other = line.folder / "run" / "other.safetensors"
     save_file({"conv.weight": torch.zeros(3, 3)}, other)

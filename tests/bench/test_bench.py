@@ -4,6 +4,8 @@ import json
 import re
 import signal
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import yaml
@@ -60,8 +62,11 @@ def test_a_suite_fails_cell_by_cell_is_killed_goes_on_and_is_done_once(line, tmp
     assert all("dim is 1; it must be at least 2" in record["error"] for record in found["broken.jsonl"])
     assert not list((tmp_path / "cache").glob("features/*"))
 
+    assert "there is no folder" in line.run("bench", "--suite", "./own.yaml", "--root", "kitti=nowhere", status=2)
+    assert "shard 9/9 has no run" in line.run("bench", "--suite", "./own.yaml", "--shard", "9/9")
+
     began = time.monotonic()
-    assert "6 cells, all done" in line.run("bench", "--suite", "./own.yaml")
+    assert "6 cells, all done; 4 of them failed" in line.run("bench", "--suite", "./own.yaml", status=1)
     assert time.monotonic() - began < 5
     assert "1 cells done, 4 failed" not in line.run("bench", "--suite", "./own.yaml", "--retry", status=1)
     assert records(tmp_path) == found
@@ -85,6 +90,10 @@ def test_eval_judges_what_was_never_taught_and_says_what_is_wrong(line, tmp_path
     assert re.search(r"^miou +\d", told, re.MULTILINE)
     assert (tmp_path / "pictures" / "index.html").read_text().count("<figure>") == 6
     assert len((tmp_path / "found" / "eval" / "scalr-untrained.jsonl").read_text().splitlines()) == 4
+    assert "chosen on" not in told  # one rate leaves nothing to choose
+    assert "LEARNT FROM JUDGED FRAMES" in line.run(*words, "--protocol", "./probe.yaml", "--data.test", "probe")
+    narrow = ("--method.points.width", "8", "--protocol", "./probe.yaml", "--save-images", "pictures")
+    assert "pictures: it has pictures of another evaluation" in line.run(*words, *narrow, "--name", "b", status=2)
     assert "overlap is car; boxes of tiny are of no class" in line.run(*words, "--protocol", "./boxes.yaml", status=2)
     assert "did you mean 'glance3d/lidar2d@1'?" in line.run(*words, "--protocol", "glance3d/lidar2d@2", status=2)
 
@@ -103,3 +112,30 @@ def test_features_of_an_interrupted_eval_are_not_taken_for_those_of_other_frames
     other = line.run(*words, "--data.probe", "train")
     assert left.is_dir()
     assert other == line.run(*words, "--data.probe", "train")
+
+
+def trainings(run):
+    """Return the processes that train in a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            found += [path.parent.name] if {b"fit", str(run).encode()} <= set(words) else []
+    return found
+
+
+def test_a_bench_that_is_told_to_stop_stops_its_training(line, tmp_path):
+    content = yaml.safe_load((tmp_path / "own.yaml").read_text())
+    content["pretrain"]["method.pretrain.steps"] = 100_000
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(content))
+    run = Path("runs/bench/own/ppkt-0")
+    process = line.start("bench", "--suite", "./own.yaml", "--method", "ppkt")
+    while not list((tmp_path / run).glob("logs/*/metrics.csv")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    assert trainings(run)
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert not trainings(run)
+    assert not list((tmp_path / "results").rglob("*.jsonl"))

@@ -10,6 +10,7 @@ from PIL import Image
 
 from lidar2d.bench.gallery import Gallery
 from lidar2d.data.card import load_card
+from lidar2d.errors import UsageError
 from lidar2d.frame import Frame
 from lidar2d.tasks.depth import Depth
 from lidar2d.tasks.segmentation import PixelSegmentation, PointSegmentation
@@ -63,6 +64,15 @@ def test_what_is_wrong_is_red_and_a_second_run_takes_the_place_of_the_first(tmp_
     reddish = [int(((shown[..., 0] > 180) & (shown[..., 1:] < 80).all(-1)).sum()) for shown in pictures]
     assert reddish[0] < reddish[1]
     assert linked(tmp_path)[1] == ["day-0.png"]
+
+
+def test_a_folder_with_the_pictures_of_another_evaluation_is_left_alone(tmp_path):
+    gallery = Gallery(tmp_path, CARD, "one & the same")
+    look(gallery, PixelSegmentation(CARD), "day", 0, True)
+    gallery.write()
+    assert Gallery(tmp_path, CARD, "one & the same").drawn == []
+    with pytest.raises(UsageError, match="has pictures of another evaluation; name another folder"):
+        Gallery(tmp_path, CARD, "another")
 
 
 def test_a_map_of_features_stands_on_the_page_with_what_it_is(tmp_path):

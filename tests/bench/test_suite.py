@@ -1,5 +1,7 @@
 """Suites: what they are made of, which cells are missing, and how they are shared out."""
 
+from datetime import date
+
 import pytest
 import yaml
 
@@ -10,7 +12,7 @@ from lidar2d.data.card import load_card
 from lidar2d.data.module import LidarData
 from lidar2d.errors import UsageError
 from lidar2d.fit.saved import resolve
-from lidar2d.recipe import names
+from lidar2d.recipe import digest, find, names
 from lidar2d.results.record import Record
 
 GIVEN = {
@@ -90,6 +92,22 @@ def test_cells_are_the_product_and_those_of_a_run_stand_together(tmp_path):
     )
 
 
+def test_a_suite_is_not_called_as_the_records_of_eval_are(tmp_path):
+    path = tmp_path / "eval.yaml"
+    path.write_text(yaml.safe_dump(GIVEN))
+    with pytest.raises(UsageError, match="cannot be called eval"):
+        load_suite(str(path))
+
+
+def test_files_that_records_would_call_the_same_are_refused(tmp_path):
+    (tmp_path / "sub").mkdir()
+    for folder in (tmp_path, tmp_path / "sub"):
+        (folder / "own.yaml").write_text("{}")
+    protocols = [str(tmp_path / "own.yaml"), str(tmp_path / "sub" / "own.yaml")]
+    with pytest.raises(UsageError, match="own/own@0 on synthetic stands twice in judge; files need names of their own"):
+        suite(tmp_path / "sub", judge=[{"data": "synthetic", "protocols": protocols}])
+
+
 def test_shards_are_whole_runs_and_together_everything(tmp_path):
     cells = suite(tmp_path).cells()
     for count in (1, 2, 3, 5):
@@ -103,12 +121,22 @@ def test_shards_are_whole_runs_and_together_everything(tmp_path):
 
 
 def test_done_cells_have_a_record_and_failed_ones_can_be_tried_again(tmp_path):
-    cells = suite(tmp_path).cells()
-    records = [record(cells[0]), record(cells[1], metrics={}, error="no space")]
-    assert done(cells, records, retry=False) == set(cells[:2])
-    assert done(cells, records, retry=True) == {cells[0]}
+    asked = suite(tmp_path)
+    cells = asked.cells()
+    of_it = {"suite_version": asked.version}
+    records = [record(cells[0], **of_it), record(cells[1], metrics={}, error="no space", **of_it)]
+    assert done(asked, cells, records) == {cells[0]: False, cells[1]: True}
     other = Cell("ppkt", 7, "synthetic", "seg3d-lp/town@1", 100)
-    assert done(cells, [record(other)], retry=False) == set()
+    assert done(asked, cells, [record(other, **of_it)]) == {}
+
+
+def test_records_of_another_version_or_of_another_protocols_text_do_not_count(tmp_path):
+    asked = suite(tmp_path)
+    cells = asked.cells()
+    assert done(asked, cells, [record(cells[0], suite_version=asked.version + 1)]) == {}
+    own = digest(find("protocols", cells[0].protocol))
+    assert done(asked, cells, [record(cells[0], suite_version=asked.version, asked=own)]) == {cells[0]: False}
+    assert done(asked, cells, [record(cells[0], suite_version=asked.version, asked="another")]) == {}
 
 
 @pytest.mark.parametrize(
@@ -128,6 +156,12 @@ def test_done_cells_have_a_record_and_failed_ones_can_be_tried_again(tmp_path):
         ({"seeds": [0, 0]}, "seeds has a number twice"),
         ({"seeds": 3}, "seeds is 3; it must be a list"),
         ({"source": "paper"}, "source is 'paper'; it is measured or smoke"),
+        ({"methods": {"../ppkt": {"recipe": "ppkt"}}}, "the name of a row is '../ppkt'"),
+        ({"pretrain": {"seed": 7}}, "pretrain.seed has no meaning in a suite"),
+        ({"judge": [{**GIVEN["judge"][0], "settings": {"card": "kitti"}}]}, "settings.card has no meaning"),
+        ({"judge": [{**GIVEN["judge"][0], "settings": {"share": 1}}]}, "settings.share has no meaning"),
+        ({"judge": [{**GIVEN["judge"][0], "methods": [["ppkt"]]}]}, "which is no row"),
+        ({"pretrain": {"data.root": date(2020, 1, 1)}}, "data.root is '2020-01-01'; give text"),
     ],
 )
 def test_wrong_suites_are_told(tmp_path, changes, said):

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from lidar2d.errors import DataError
-from lidar2d.results.record import Record, parse
+from lidar2d.errors import DataError, UsageError
+from lidar2d.results.record import Record, check_name, parse
 from lidar2d.results.store import Store
 
 RECORD = Record(
@@ -62,7 +62,10 @@ def changed(**values):
         (changed(source="rumour"), "source is 'rumour'"),
         (changed(source="paper"), "published numbers have a citation"),
         (changed(citation="somebody"), "published numbers have a citation"),
-        (OLD.replace("29.6982", "NaN"), "metric miou is nan"),
+        (OLD.replace("29.6982", "NaN"), "NaN is no number"),
+        (OLD.replace("29.6982", "1" + 400 * "0"), "metric miou is 1000"),
+        (OLD.replace("12.3457", "NaN"), "NaN is no number"),
+        (5000 * "[", "no JSON"),
     ],
 )
 def test_lines_that_are_no_record_say_why(line, said):
@@ -78,10 +81,13 @@ def test_files_have_the_same_bytes_whatever_the_order(tmp_path):
         for seed in range(3)
     ]
     for number in range(4):
-        random.Random(number).shuffle(records)
+        shuffle = random.Random(number).shuffle
+        evaluations = [[each for each in records if each.seed == seed] for seed in range(3)]
+        shuffle(evaluations)
         store = Store(tmp_path / str(number))
-        for begin in range(0, 12, 5):
-            store.add(records[begin : begin + 5])
+        for each in evaluations:
+            shuffle(each)
+            store.add(each)
     files = sorted(path.relative_to(tmp_path / "0") for path in (tmp_path / "0").rglob("*.jsonl"))
     assert [str(path) for path in files] == ["smoke/ppkt.jsonl", "smoke/slidr.jsonl"]
     for path in files:
@@ -94,6 +100,39 @@ def test_a_cell_that_is_made_again_takes_its_place(tmp_path):
     store.add([replace(RECORD, metrics={}, error="no space left")])
     store.add([RECORD])
     assert store.read("smoke") == [parse(OLD)]
+
+
+def test_a_new_evaluation_takes_the_place_of_all_of_an_older_one(tmp_path):
+    store = Store(tmp_path)
+    store.add([RECORD, replace(RECORD, condition="fog"), replace(RECORD, condition="all")])
+    store.add([replace(RECORD, metrics={"miou": 9.0})])
+    assert [(each.condition, each.metrics) for each in store.read("smoke")] == [("day", {"miou": 9.0})]
+
+
+@pytest.mark.parametrize("name", ["a\u2028b", "ä", "x" * 100, "town-segmenter", "slidr+2"])
+def test_whatever_is_written_is_read_again(tmp_path, name):
+    store = Store(tmp_path)
+    for seed in (0, 1):
+        store.add([replace(RECORD, method=name, seed=seed, teacher="one\u2028two\x85three")])
+    assert len(store.read("smoke")) == 2
+
+
+@pytest.mark.parametrize("name", ["", ".", "../up", "a/b", "a\nb", "\0", "x" * 101, "a\u2028b", "-x", "\udcff"])
+def test_names_that_no_file_should_have_are_refused(name):
+    with pytest.raises(UsageError, match="give at most 100 letters"):
+        check_name(name, "--name")
+
+
+def test_what_fails_leaves_numbers_of_its_version_and_takes_the_place_of_older_ones(tmp_path):
+    store, failure = Store(tmp_path), replace(RECORD, condition="all", metrics={}, error="no space left")
+    store.add([RECORD])
+    store.add([failure])
+    assert store.read("smoke") == [parse(OLD)]
+    store.add([replace(failure, suite_version=2)])
+    assert [each.error for each in store.read("smoke")] == ["no space left"]
+    store.add([replace(RECORD, suite_version=2), replace(RECORD, condition="fog", suite_version=2)])
+    store.add([replace(RECORD, suite_version=3)])
+    assert [(each.condition, each.suite_version) for each in store.read("smoke")] == [("day", 3)]
 
 
 def test_what_stands_in_the_wrong_place_or_twice_is_told(tmp_path):
@@ -122,7 +161,7 @@ def test_nothing_is_half_written(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.replace", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(DataError, match=r"cannot write .*ppkt\.jsonl: No space left on device"):
         store.add([replace(RECORD, seed=1)])
     assert store.path("smoke", "ppkt").read_bytes() == before
     assert {path.name for path in (tmp_path / "smoke").iterdir()} == {"ppkt.jsonl", ".ppkt.jsonl.lock"}

@@ -266,8 +266,9 @@ def test_what_cannot_be_judged_is_told(task, encoder, lacking, said):
 def test_settings_without_meaning_are_refused():
     with pytest.raises(SettingError, match="epochs"):
         Training(epochs=0, rates=(0.1,))
-    with pytest.raises(UsageError, match="rates is empty"):
-        Training(epochs=1, rates=())
+    for rates in ((), (0.1, 0.1)):
+        with pytest.raises(UsageError, match="at least one learning rate, and each once"):
+            Training(epochs=1, rates=rates)
     with pytest.raises(SettingError, match="high is 1"):
         Depth(CARD, low=2.0, high=1.0)
     with pytest.raises(UsageError, match="the loss of a head is"):

@@ -15,11 +15,13 @@ from lidar2d.bench.gallery import Gallery
 from lidar2d.bench.protocol import Session
 from lidar2d.bench.suite import Cell
 from lidar2d.data.module import LidarData
-from lidar2d.errors import UsageError
+from lidar2d.errors import DataError, UsageError, within
 from lidar2d.fit.saved import Saved
 from lidar2d.progress import bars
 from lidar2d.results.record import Record
 from lidar2d.results.store import Store
+
+_MOST_SEED = 2**32 - 1
 
 
 def judge_one(
@@ -41,6 +43,7 @@ def judge_one(
     parser = eval_parser(LidarData)
     own = [] if card is not None else ["--data.card", str(given["card"])]
     settings = parse(parser, [*own, *root, *flags])
+    within(0, _MOST_SEED, seed=settings.seed)
     data: LidarData = build(parser, settings).data
     cell = Cell(name, settings.seed, data.card.name, recipe.called("protocols", protocol), settings.labels)
     device = device_named(settings.device)
@@ -54,7 +57,11 @@ def judge_one(
         text += f"\npictures  {gallery.write()}" if gallery.drawn else "\nthis protocol has nothing to draw"
     if results is None:
         return text
-    written = Store(results).add(records)
+    try:
+        written = Store(results).add(records)
+    except DataError as error:
+        print(text)  # the numbers are not lost with the file
+        raise UsageError(str(error)) from None
     return f"{text}\nrecords  {', '.join(map(str, written))}"
 
 
@@ -68,8 +75,8 @@ def device_named(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError):
+        torch.zeros(1, device=device).cpu()  # a device without memory fails here
+    except Exception:  # each kind of device fails in its own way
         raise UsageError(f"--device {name}: there is none here; give cpu, cuda, cuda:1, ... or auto") from None
     return device
 
@@ -90,4 +97,4 @@ def table(records: Sequence[Record]) -> str:
         for row in (list(zip(row, widths, strict=True)) for row in rows)
     ]
     title = f"{first.method}: {first.protocol} on {first.data}, {first.backbone}, head: {first.selection_rule}"
-    return "\n".join([title, *lines])
+    return "\n".join([title, *([first.shown] if first.shown else []), *lines])

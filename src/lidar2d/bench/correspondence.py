@@ -165,12 +165,17 @@ def match(maps: Tensor, at: Pairs, other: Tensor, size: tuple[int, int]) -> Tens
 
 
 def recall(errors: Tensor) -> dict[str, float]:
-    """Return the percentage of errors (P, 2), pixels and angle, within each number of pixels: of all, and by angle."""
-    found = {f"recall/{pixels}px": 100 * float((errors[:, 0] <= pixels).double().mean()) for pixels in PIXELS}
+    """Return the percentage of errors (P, 2), pixels and angle, within each number of pixels: of all, and by angle.
+
+    And how many there are.
+    """
+    found = {"matches": float(len(errors))}
+    found |= {f"recall/{pixels}px": 100 * float((errors[:, 0] <= pixels).double().mean()) for pixels in PIXELS}
     for low, high in pairwise(ANGLES):
         inside = (errors[:, 1] >= low) & (errors[:, 1] < high)
         if inside.any():
             within_ = errors[inside, 0]
+            found[f"matches/{low}-{high}deg"] = float(len(within_))
             for pixels in PIXELS:
                 found[f"recall/{pixels}px/{low}-{high}deg"] = 100 * float((within_ <= pixels).double().mean())
     return found

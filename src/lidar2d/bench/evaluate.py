@@ -25,7 +25,7 @@ from lidar2d.data.module import LidarData
 from lidar2d.data.shares import Percent, share
 from lidar2d.data.source import Source
 from lidar2d.data.weather.source import Weathered
-from lidar2d.errors import UsageError
+from lidar2d.errors import UsageError, nearest
 from lidar2d.fit.saved import Saved
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
 from lidar2d.paths import cache_folder
@@ -94,11 +94,13 @@ def evaluate(
     reads = judge.reads(data.card)
     encoder: PointEncoder | ImageEncoder = saved.method.points if reads == "points" else saved.method.images
     encoder.to(device)
-    splits = splits_of(data, cell.labels)
+    splits = splits_of(data, cell.labels, judge.chooses)
     facts = {**_common(cell, place), **_facts(saved, encoder), "data_list": _data_list(splits)}
+    facts |= {"asked": recipe.digest(recipe.find("protocols", protocol)), "shown": _shown(data, splits)}
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    shown = (data.image_size, data.sweeps, data.named, data.points_range)
+    root = None if data.root is None else str(Path(data.root).absolute())
+    shown = (repr(data.card), root, data.image_size, data.sweeps, data.named, data.points_range, facts["commit"])
     asked = {"protocol": recipe.read(recipe.find("protocols", protocol)), "shown": shown, "recipe": facts["recipe"]}
     with _kept(facts["weights"], facts["data_list"], asked) as folder:
         verdicts = judge.judge(encoder, splits, replace(session, keep=folder))
@@ -127,18 +129,19 @@ def failed(cell: Cell, place: Place, error: str) -> Record:
     return Record(condition=ALL, severity=0, error=error, **_common(cell, place))
 
 
-def splits_of(data: LidarData, labels: int) -> Splits:
-    """Open the splits that heads learn from, are chosen on and judged on.
+def splits_of(data: LidarData, labels: int, chooses: bool) -> Splits:
+    """Open the splits that heads learn from, are chosen on where the protocol does so, and judged on.
 
     Raises:
         UsageError: if there is nothing to judge on, or no rule for such a share of the labels.
     """
     if not data.test:
-        raise UsageError(f"{data.card.name} names no test split; give --data.test NAME")
+        known = nearest("", data.card.splits)
+        raise UsageError(f"card {data.card.name} says no split to judge on; give --data.test NAME, {known}")
     learn = data.source(data.probe) if data.probe else None
     if learn is not None and labels != 100:
         learn = share(learn, _percent(labels))
-    return Splits(learn, data.source(data.val) if data.val else None, data.judged())
+    return Splits(learn, data.source(data.val) if chooses and data.val else None, data.judged())
 
 
 def _percent(labels: int) -> Percent:
@@ -178,7 +181,7 @@ def _facts(saved: Saved, encoder: PointEncoder | ImageEncoder) -> dict[str, Any]
         "backbone": _network(parts["points" if encoder is saved.method.points else "images"]),
         "backend": str(points.get("backend", "")) if encoder is saved.method.points else "",
         "uses_text_supervision": "clip" in str((weak.get("init_args") or weak).get("model", "")).lower(),
-        "pretrain_frames": int(saved.trained_on.get("frames", 0)),
+        "pretrain_frames": saved.frames,
         "recipe": saved.recipe_digest,
         "weights": digest(encoder),
     }
@@ -194,6 +197,21 @@ def _network(content: dict[str, Any]) -> str:
 def _data_list(splits: Splits) -> str:
     lists = [source.tokens for source in (splits.learn, splits.test) if source is not None]
     return hashlib.sha256("\n\n".join("\n".join(tokens) for tokens in lists).encode()).hexdigest()[:12]
+
+
+def _shown(data: LidarData, splits: Splits) -> str:
+    """Say how frames were read, and on which ones heads were chosen; and warn of numbers that prove nothing."""
+    height, width = data.image_size or (0, 0)
+    said = [f"{height}x{width}" if height else "images as they are"]
+    said += [f"{data.sweeps} sweeps"] if data.sweeps > 1 else []
+    said += [f"cameras {' '.join(data.named)}"] if data.named is not None else []
+    said += [f"within {list(data.points_range)}"] if data.points_range is not None else []
+    said += [f"chosen on {data.val}"] if splits.choose is not None else []
+    if splits.learn is not None and set(splits.learn.tokens) & set(splits.test.tokens):
+        said.append("LEARNT FROM JUDGED FRAMES")
+    elif splits.choose is not None and set(splits.choose.tokens) & set(splits.test.tokens):
+        said.append("CHOSEN ON JUDGED FRAMES")
+    return ", ".join(said)
 
 
 def _devices(device: torch.device) -> str:

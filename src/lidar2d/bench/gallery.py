@@ -18,6 +18,7 @@ from torch import Tensor
 from lidar2d.bench.protocol import ALL, Look
 from lidar2d.bench.scatter import Pixels, scatter
 from lidar2d.data.card import Card
+from lidar2d.errors import UsageError
 from lidar2d.frame import Frame, collate
 from lidar2d.geometry import box_corners, pairs
 from lidar2d.tasks.centres import Centres
@@ -76,6 +77,16 @@ class Gallery(Look):
     title: str
     each: int = 3
     drawn: list[Picture] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Refuse a folder that holds the pictures of something else.
+
+        Raises:
+            UsageError: naming it.
+        """
+        page = self.folder / "index.html"
+        if page.is_file() and f"<title>{html.escape(self.title)}</title>" not in page.read_text("utf-8", "replace"):
+            raise UsageError(f"--save-images {self.folder}: it has pictures of another evaluation; name another folder")
 
     def __call__(self, task: Task, frame: Frame, answer: Tensor, truth: Tensor) -> None:
         """Draw a frame, unless there are enough of its condition."""
@@ -201,12 +212,18 @@ def _about(task: Task) -> str:
     """Say what the pictures of a task show."""
     if isinstance(task, Centres):
         return (
-            "Columns: the scan from above, the boxes of the truth (green), "
-            f"those that are named with a score above {_SURE} (red), and both."
+            "Columns: the scan from above, 40 metres to every side and forward upward; the boxes of the truth of every "
+            f"class (green); those that are named with a score above {_SURE} (red), if any; and both."
         )
     if isinstance(task, Depth):
-        return "Columns: the image, the true depth, the answer, and its error: green where none, red from a half on."
-    return "Columns: the image or the scan, the truth, the answer, and where the answer is wrong (red)."
+        return (
+            "Columns: the image; the true depth, from red near by over green to blue at 80 metres; the answer; and its "
+            "error: green where none, red from a half on. Grey is unknown."
+        )
+    return (
+        "Columns: the image, or the scan from above, 40 metres to every side and forward upward; the truth; the "
+        "answer; and whether the answer is right (green) or wrong (red). Grey has no truth."
+    )
 
 
 def _scan(frame: Frame) -> Pixels:

@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 from lidar2d.bench.protocol import Session, needed, rows_of
 from lidar2d.data.source import Source
 from lidar2d.data.stream import frame_seed
+from lidar2d.data.twins import scene_of
 from lidar2d.errors import UsageError
 from lidar2d.frame import Frame
 
@@ -64,6 +65,6 @@ def fill(learn: Source | None, read: Read, size: int, session: Session) -> Bank:
 
 
 def draw(frame: Frame, rows: int, most: int, seed: int) -> Tensor:
-    """Draw rows of a frame; which ones depends on the seed and the frame alone."""
-    rng = np.random.default_rng(frame_seed(seed, 0, frame.token))
+    """Draw rows of a frame; which ones depends on the seed and the scene alone, so that twins are judged alike."""
+    rng = np.random.default_rng(frame_seed(seed, 0, scene_of(frame.token, frame.condition)))
     return torch.from_numpy(np.sort(rng.permutation(rows)[:most]))

@@ -69,6 +69,11 @@ class Probe(Protocol):
         self.task, self.training, self.conditions = task, training, conditions
         self.augment, self.tune, self.window, self.mirror = augment, tune, window, mirror
 
+    @property
+    def chooses(self) -> bool:
+        """Whether heads of several learning rates are trained."""
+        return len(self.training.rates) > 1
+
     def reads(self, card: Card) -> Literal["points", "images"]:
         """Return what the task reads."""
         return self.task(card).reads
@@ -80,8 +85,7 @@ class Probe(Protocol):
             UsageError: if a split is missing or its frames do not tell the truth.
         """
         learn = needed(splits.learn, "to learn from", "--data.probe")
-        several = len(self.training.rates) > 1
-        choose = needed(splits.choose, "to choose a learning rate on", "--data.val") if several else None
+        choose = needed(splits.choose, "to choose a learning rate on", "--data.val") if self.chooses else None
         task = self.task(learn.card)
         for source in (learn, choose, splits.test):
             if source is not None:  # so that what could never be judged is told at once
@@ -96,7 +100,7 @@ class Probe(Protocol):
         heads = train_heads(task, encoder.channels, shown, self.training, session.seed, advance, tuned)
         asked.encoder.eval()
         best = self.training.rates[0] if choose is None else self._best(asked, heads, choose)
-        chosen = f"last, rate {best:g} of {len(heads)} on val" if several else "last"
+        chosen = f"last, rate {best:g} of {len(heads)} on val" if self.chooses else "last"
         return self._verdicts(asked, heads[best], splits.test, chosen)
 
     def _prepared(self, encoder: PointEncoder | ImageEncoder) -> PointEncoder | ImageEncoder:

@@ -86,6 +86,11 @@ class Session:
 class Protocol(ABC):
     """A way to judge features; YAML files in ``benchmarks/protocols`` give it a name and its values."""
 
+    @property
+    def chooses(self) -> bool:
+        """Whether the best of several is chosen, on frames of its own."""
+        return False
+
     @abstractmethod
     def reads(self, card: Card) -> Literal["points", "images"]:
         """Return which of two encoders is judged on a data set."""

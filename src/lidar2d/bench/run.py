@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,7 @@ class Bench:
         store: of the records.
         runs: the folder of the runs, one for each method and seed.
         roots: folder of each data set, by its card.
+        passed: settings that every training is given beside the suite's.
         device: that judges.
         console: where it is said how far it is.
     """
@@ -45,11 +48,12 @@ class Bench:
     store: Store
     runs: Path
     roots: Mapping[str, str]
+    passed: Sequence[str]
     device: torch.device
     console: Console
 
-    def run(self, cells: Sequence[Cell]) -> int:
-        """Evaluate cells and return how many failed.
+    def run(self, cells: Sequence[Cell]) -> tuple[int, int]:
+        """Evaluate cells; return how many failed, and how many another process evaluates.
 
         Raises:
             UsageError: if records cannot be kept.
@@ -57,14 +61,15 @@ class Bench:
         jobs: dict[tuple[str, int], list[Cell]] = {}
         for cell in cells:
             jobs.setdefault((cell.method, cell.seed), []).append(cell)
-        at, failures = 0, 0
+        at, failures, left = 0, 0, 0
         for (method, seed), own in jobs.items():
             run = self.runs / f"{method}-{seed}"
-            with locked(run.with_name(f".{run.name}.lock"), wait=False) as free:
-                if not free:
+            with locked(run.with_name(f".{run.name}.lock"), wait=False) as lock:
+                if lock is None:
+                    left += len(own)
                     self._say(f"{run} is another process's; its {len(own)} cells are left to that")
                     continue
-                saved = self._fitted(method, seed, run)
+                saved = self._fitted(method, seed, run, lock)
                 for cell in own:
                     at += 1
                     self._say(f"[{at}/{len(cells)}] {cell}")
@@ -74,7 +79,7 @@ class Bench:
                         self._say(f"failed: {records}")
                         records = [failed(cell, self._place, records)]
                     self.store.add(records)
-        return failures
+        return failures, left
 
     @property
     def _place(self) -> Place:
@@ -83,21 +88,23 @@ class Bench:
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
-    def _fitted(self, method: str, seed: int, run: Path) -> Saved | str:
+    def _fitted(self, method: str, seed: int, run: Path, lock: int) -> Saved | str:
         """Train a method, or go on with it, unless it is trained; return it, or why it cannot be."""
         try:
-            given = fit_words(self.suite, method, seed, self.roots)
+            given = [*fit_words(self.suite, method, seed, self.roots), *self.passed]
             wanted = resolve(given)
             if (run / runs.RECIPE).is_file():
                 _check_same(run, wanted)
             if not RunFolder(run).checkpoint.is_file():
-                self._fit(run, given)
+                self._fit(run, given, lock)
             return restore(run)
         except UsageError as error:
             return str(error)
 
-    def _fit(self, run: Path, settings: Sequence[str]) -> None:
+    def _fit(self, run: Path, settings: Sequence[str], lock: int) -> None:
         """Train in a process of its own: it may start others, and what it breaks or leaks is its own.
+
+        It holds the lock of the run as long as it lives, and ends with this process where that can be seen to.
 
         Raises:
             UsageError: if it fails.
@@ -106,13 +113,13 @@ class Bench:
         given = ["--resume", str(run)] if begun else ["--method", settings[1], "--run", str(run), *settings[2:]]
         self._say(f"fit  {run}")
         command = [sys.executable, "-m", "lidar2d.cli", "fit", *given]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-        try:
-            _, told = process.communicate()
-        except KeyboardInterrupt:
-            process.terminate()
-            process.wait()
-            raise
+        none, pipe = subprocess.DEVNULL, subprocess.PIPE
+        with _until_told(), subprocess.Popen(command, stderr=pipe, stdout=none, text=True, pass_fds=[lock]) as process:
+            try:
+                _, told = process.communicate()
+            except BaseException:
+                process.terminate()
+                raise
         if process.returncode:
             lines = [line for line in told.splitlines() if line.strip()]
             found = [line for line in lines if line.startswith("lidar2d: ")] or lines[-1:]
@@ -127,10 +134,24 @@ class Bench:
             with bars(self.console) as progress:
                 session = Session(cell.seed, progress, workers=data.workers)
                 records = evaluate(saved, cell, name, data, session, self._place, self.device)
-        except (UsageError, RuntimeError, MemoryError) as error:  # of a device that is too small, for example
+        except Exception as error:  # whatever it is, the other cells go on
             return " ".join(str(error).split())[:400] or type(error).__name__
         self._say(_headline(records))
         return records
+
+
+@contextmanager
+def _until_told() -> Iterator[None]:
+    """Let SIGTERM end what is done within as Ctrl-C does."""
+
+    def stop(number: int, frame: object) -> None:  # noqa: ARG001 what handlers are given
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def fit_words(suite: Suite, method: str, seed: int, roots: Mapping[str, str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,9 +11,15 @@ from typing import Any, Literal
 
 from lidar2d import recipe
 from lidar2d.errors import UsageError, nearest
-from lidar2d.results.record import Record
+from lidar2d.results.record import Record, check_name
 
 Flags = dict[str, Any]  # settings by their names in full, such as trainer.devices
+RESERVED = "eval"
+# of the data's settings, those that only training reads
+UNREAD = (
+    *("split", "also", "weight", "share", "draw", "batch_size", "augment"),
+    *("superpixels", "weak_labels", "label_folder", "bad_files"),
+)
 _PERCENT = (1, 5, 10, 25, 50, 100)
 
 
@@ -122,19 +129,21 @@ def load_suite(name: str) -> Suite:
     given = recipe.read(path)
     try:
         _check_keys(given, ("version", "source", "pretrain", "methods", "judge", "seeds"), ("methods", "judge"))
+        if path.stem == RESERVED:
+            raise UsageError(f"a suite cannot be called {RESERVED}: records of `lidar2d eval` are; rename the file")
         methods = {str(key): _entry(str(key), value) for key, value in _mapping(given["methods"], "methods").items()}
         listed = given["judge"]
         if not isinstance(listed, list) or not listed:
             raise UsageError("judge is no list of data sets")
         judge = tuple(_judged(each, methods) for each in listed)
         squares = [
-            (each.data, protocol, method)
+            (recipe.called("datasets", each.data), recipe.called("protocols", protocol), method)
             for each in judge
             for protocol in each.protocols
             for method in each.methods or methods
         ]
         if twice := sorted(square for square, times in Counter(squares).items() if times > 1):
-            raise UsageError(f"{twice[0][1]} on {twice[0][0]} stands twice in judge")
+            raise UsageError(f"{twice[0][1]} on {twice[0][0]} stands twice in judge; files need names of their own")
         source = given.get("source", "measured")
         if source not in ("measured", "smoke"):
             raise UsageError(f"source is {source!r}; it is measured or smoke")
@@ -142,7 +151,7 @@ def load_suite(name: str) -> Suite:
             name=path.stem,
             methods=methods,
             judge=judge,
-            pretrain=_mapping(given.get("pretrain"), "pretrain"),
+            pretrain=_settings(given.get("pretrain"), "pretrain", ("seed",)),
             seeds=_numbers(given.get("seeds", [0]), "seeds"),
             version=_numbers([given.get("version", 1)], "version")[0],
             source=source,
@@ -151,13 +160,23 @@ def load_suite(name: str) -> Suite:
         raise UsageError(f"{path}: {error}") from None
 
 
-def done(cells: Iterable[Cell], records: Iterable[Record], retry: bool) -> set[Cell]:
-    """Return the cells that have a record; those that failed count as well, unless they are to be tried again."""
-    found: dict[Cell, bool] = {}  # whether it failed
+def done(suite: Suite, cells: Iterable[Cell], records: Iterable[Record]) -> dict[Cell, bool]:
+    """Return the cells that have a record, and whether they failed.
+
+    Records of another version of the suite, or of another text of a protocol, do not count.
+    """
+    found: dict[Cell, bool] = {}
+    asked: dict[str, str] = {}
+    wanted = set(cells)
     for record in records:
         cell = Cell(record.method, record.seed, record.data, record.protocol, record.labels)
-        found[cell] = found.get(cell, False) or bool(record.error)
-    return {cell for cell in cells if cell in found and not (retry and found[cell])}
+        if cell not in wanted or record.suite_version != suite.version:
+            continue
+        if cell.protocol not in asked:
+            asked[cell.protocol] = recipe.digest(recipe.find("protocols", suite.judged(cell)[1]))
+        if record.asked in ("", asked[cell.protocol]):
+            found[cell] = found.get(cell, False) or bool(record.error)
+    return found
 
 
 def shard(cells: Sequence[Cell], text: str) -> list[Cell]:
@@ -175,7 +194,7 @@ def shard(cells: Sequence[Cell], text: str) -> list[Cell]:
 
 
 def _entry(name: str, value: Any) -> Entry:
-    settings = _mapping(value, f"methods.{name}")
+    settings = _settings(value, f"methods.{check_name(name, 'the name of a row')}", ("seed",))
     base = str(settings.pop("recipe", name))
     recipe.find("methods", base)
     return Entry(name, base, settings)
@@ -197,9 +216,9 @@ def _judged(value: Any, methods: Iterable[str]) -> Judged:
     if not isinstance(own, list):
         raise UsageError(f"methods of a judge is {own!r:.60}; it must be a list of rows")
     for each in own:
-        if each not in methods:
+        if not isinstance(each, str) or each not in methods:
             raise UsageError(f"judge names the method '{each}', which is no row; {nearest(str(each), methods)}")
-    settings = _mapping(given.get("settings"), "settings")
+    settings = _settings(given.get("settings"), "settings", ("card", *UNREAD))
     return Judged(str(given["data"]), tuple(map(str, names)), settings, labels, tuple(own))
 
 
@@ -218,6 +237,23 @@ def _mapping(value: Any, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UsageError(f"{name} is {value!r:.60}; it must be a mapping")
     return dict(value)
+
+
+def _settings(value: Any, name: str, refused: Sequence[str]) -> Flags:
+    """Return settings that the command line can say.
+
+    Raises:
+        UsageError: if one is none, or is said elsewhere.
+    """
+    found = _mapping(value, name)
+    for key, each in found.items():
+        if key in refused:
+            raise UsageError(f"{name}.{key} has no meaning in a suite; leave it out")
+        try:
+            json.dumps(each, allow_nan=False)
+        except (TypeError, ValueError):
+            raise UsageError(f"{name}.{key} is {str(each)!r:.60}; give text, a number, a list or a mapping") from None
+    return found
 
 
 def _numbers(value: Any, name: str) -> tuple[int, ...]:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from lidar2d.data.source import Source
 
 
+def scene_of(token: str, condition: str) -> str:
+    """Return what the tokens of twins share: all but the condition at their end."""
+    return token.removesuffix(f"-{condition}")
+
+
 def scenes(source: Source) -> list[list[int]]:
     """Return the rows of each scene's frames, those in clear conditions first; a frame without twins is one alone.
 
@@ -12,5 +17,5 @@ def scenes(source: Source) -> list[list[int]]:
     """
     found: dict[str, list[int]] = {}
     for row, (token, condition) in enumerate(zip(source.tokens, source.conditions, strict=True)):
-        found.setdefault(token.removesuffix(f"-{condition}"), []).append(row)
+        found.setdefault(scene_of(token, condition), []).append(row)
     return [sorted(rows, key=lambda row: source.conditions[row] not in source.card.clear) for rows in found.values()]

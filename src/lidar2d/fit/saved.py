@@ -38,6 +38,12 @@ class Saved:
     trained_on: dict[str, Any]
 
     @property
+    def frames(self) -> int:
+        """How many frames it was trained on; 0 where it was not, or nothing is known of it."""
+        found = self.trained_on.get("frames", 0) if isinstance(self.trained_on, dict) else 0
+        return found if isinstance(found, int) and found > 0 else 0
+
+    @property
     def recipe_digest(self) -> str:
         """First twelve digits of the SHA-256 of what the run computes; where it runs does not count."""
         kept = {key: self.content[key] for key in ("method", "data", "seed")}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from lidar2d.errors import DataError
+from lidar2d.errors import DataError, UsageError
 
 SCHEMA = 1  # goes up when a field changes its meaning
 
+_LARGEST = 1e300  # of a metric
+_NAME = re.compile(r"[^\W_][\w.+@-]{0,99}")
 _DIGITS = 6  # of floats, so that files are the same on every machine that agrees so far
 
 Source = Literal["measured", "paper", "smoke"]
@@ -31,6 +32,19 @@ def severity_of(condition: str) -> tuple[str, int]:
     return (found[1], int(found[2])) if found else (condition, 0)
 
 
+def check_name(name: str, what: str) -> str:
+    """Return a name that files can have.
+
+    Raises:
+        UsageError: if it is none.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{what} is {name[:40]!r}; give at most 100 letters, digits and . + - _ @, a letter or a digit first"
+        )
+    return name
+
+
 @dataclass(frozen=True)
 class Record:
     """What one cell of a suite came to.
@@ -46,7 +60,7 @@ class Record:
     protocol: str  # such as seg3d-lp/slidr@1
     labels: int  # percent of the labels that heads were trained with
     seed: int
-    metrics: dict[str, float] = field(default_factory=dict)  # by name; fractions are in percent
+    metrics: dict[str, float] = field(default_factory=dict)  # by name, in the units of docs/evaluation.md
     source: Source = "measured"
     error: str = ""  # why there are no metrics; "" where there are
     teacher: str = ""
@@ -62,6 +76,8 @@ class Record:
     data_list: str = ""  # of the frames' tokens
     weather: str = ""  # table of the corruption, with its version, such as weather-v1@1
     fingerprint: str = ""  # of what the sensors saw under the corruption: first 12 digits of SHA-256
+    asked: str = ""  # of the protocol's file
+    shown: str = ""  # how frames were read: image size, sweeps, cameras, range, and what heads were chosen on
     commit: str = ""
     version: str = ""
     devices: str = ""
@@ -103,8 +119,8 @@ def parse(line: str) -> Record:
         DataError: saying what is wrong with it.
     """
     try:
-        given = json.loads(line)
-    except ValueError as error:
+        given = json.loads(line, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
         raise DataError(f"no JSON: {error}") from None
     if not isinstance(given, dict):
         raise DataError(f"no record, but {type(given).__name__}")
@@ -121,6 +137,10 @@ def parse(line: str) -> Record:
     record = Record(**given)
     _must_mean_something(record)
     return record
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(f"{word} is no number")
 
 
 def _must_mean_something(record: Record) -> None:
@@ -143,8 +163,8 @@ def _must_mean_something(record: Record) -> None:
     if (record.source == "paper") != bool(record.citation):
         raise DataError("published numbers have a citation, and no others")
     for name, value in record.metrics.items():
-        if not math.isfinite(value):
-            raise DataError(f"metric {name} is {value}")
+        if not abs(value) <= _LARGEST:
+            raise DataError(f"metric {name} is {value!s:.20}")
 
 
 def _fits(value: Any, hint: Any) -> bool:

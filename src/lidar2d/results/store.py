@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from lidar2d.errors import DataError
@@ -35,28 +35,41 @@ class Store:
     def add(self, records: Iterable[Record]) -> list[Path]:
         """Put records in the place of those of the same cells, and return the files that were written.
 
-        What failed before and has been evaluated now is forgotten. Several processes may add at once.
+        A new evaluation takes the place of all records of an older one; what fails leaves numbers of the same version
+        as they are. Several processes may add at once.
 
         Raises:
-            DataError: if a file holds what is no record; nothing is lost then.
+            DataError: if a file holds what is no record, or cannot be written; nothing is lost then.
         """
         by_path: dict[Path, list[Record]] = {}
         for record in records:
             by_path.setdefault(self.path(record.suite, record.method), []).append(record)
         for path, fresh in by_path.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with locked(path.with_name(f".{path.name}.lock")):
-                again = {record.evaluation for record in fresh}
-                found = self._read(path) if path.exists() else ()
-                kept = [record for record in found if not (record.error and record.evaluation in again)]
-                by_cell = {record.cell: record for record in [*kept, *fresh]}
-                text = "".join(f"{line}\n" for line in sorted(record.line() for record in by_cell.values()))
-                write_atomically(path, lambda unfinished, text=text: unfinished.write_text(text, encoding="utf-8"))  # type: ignore[misc]
+            try:
+                self._add(path, fresh)
+            except OSError as error:
+                raise DataError(f"cannot write {path}: {error.strerror or error}") from None
         return list(by_path)
+
+    def _add(self, path: Path, fresh: Sequence[Record]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(path.with_name(f".{path.name}.lock")):
+            found = list(self._read(path)) if path.exists() else []
+            judged = {(each.evaluation, each.suite_version) for each in found if not each.error}
+            added = [each for each in fresh if not each.error or (each.evaluation, each.suite_version) not in judged]
+            again = {each.evaluation for each in added}
+            kept = [each for each in found if each.evaluation not in again]
+            by_cell = {record.cell: record for record in [*kept, *added]}
+            text = "".join(f"{line}\n" for line in sorted(record.line() for record in by_cell.values()))
+            write_atomically(path, lambda unfinished: unfinished.write_bytes(text.encode("utf-8", "replace")))
 
     def _read(self, path: Path) -> Iterator[Record]:
         seen: dict[tuple[str | int, ...], int] = {}
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            lines = path.read_bytes().decode().removesuffix("\n").split("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{path}: not readable: {getattr(error, 'strerror', None) or error}") from None
+        for number, line in enumerate(lines if lines != [""] else [], start=1):
             try:
                 record = parse(line)
             except DataError as error:

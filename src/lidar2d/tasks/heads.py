@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.lr_scheduler import LambdaLR
 
-from lidar2d.errors import UsageError, within
+from lidar2d.errors import SettingError, UsageError, within
 from lidar2d.optimisation import Decay, Kind, build_optimizer, rate
 from lidar2d.tasks.task import Sample, Task, join
 
@@ -52,8 +52,8 @@ class Training:
         within(1, epochs=self.epochs, steps=self.steps, batch_size=self.batch_size)
         within(1e-9, 1e3, rates=self.rates)
         within(0, weight_decay=self.weight_decay, warmup=self.warmup, clip=self.clip)
-        if not self.rates:
-            raise UsageError("rates is empty; heads need at least one learning rate")
+        if not self.rates or len(set(self.rates)) < len(self.rates):
+            raise SettingError("rates", self.rates, "heads need at least one learning rate, and each once")
         if (self.epochs is None) == (self.steps is None):
             given = "neither" if self.steps is None else f"steps {self.steps} and epochs {self.epochs}"
             raise UsageError(f"heads train for steps or for epochs; {given} is given")

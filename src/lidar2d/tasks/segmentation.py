@@ -36,7 +36,7 @@ class Scores(ConfusionMatrix):
         """Return the numbers by name; a class that neither truth nor answer holds has none."""
         each = 100 * super().compute()
         found = {"miou": float(100 * mean_iou(self.matrix, self.absent))}
-        found["accuracy"] = float(100 * self.matrix.diagonal().sum() / self.matrix.sum().clamp_min(1))
+        found["accuracy"] = float(100 * self.matrix.diagonal().sum() / self.matrix.sum())  # NaN where nothing is judged
         found |= {f"iou/{name}": float(value) for name, value in zip(self.names, each, strict=True) if value == value}
         return found
 

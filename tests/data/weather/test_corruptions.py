@@ -139,7 +139,10 @@ def test_shipped_tables_are_read(name):
         ("version: 1\ncorruptions: {fog: {class_path: lidar2d.data.weather.fog.Fog, visibilty: [9]}}", "'visibility'"),
         ("version: 1\ncorruptions: {fog: {class_path: lidar2d.data.weather.fog.Fog, visibility: 9}}", "needs a list"),
         ("version: 1\ncorruptions: {fog: {class_path: lidar2d.data.weather.fog.Fog}}", "needs values for visibility"),
-        ("version: 1\ncorruptions: {fog: {class_path: lidar2d.data.weather.fog.Fog, visibility: [-9]}}", "visibility is -9"),
+        (
+            "version: 1\ncorruptions: {fog: {class_path: lidar2d.data.weather.fog.Fog, visibility: [-9]}}",
+            "visibility is -9",
+        ),
     ],
 )
 def test_a_bad_table_is_told(tmp_path, text, told):

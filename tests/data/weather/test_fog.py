@@ -32,7 +32,8 @@ def soft_twin(visibility, target):
 
 
 @pytest.mark.parametrize(
-    ("loss", "target", "ratio"), [(0.06, 10, 0.0037), (0.06, 30, 0.36), (0.06, 60, 53.0), (0.02, 60, 0.17), (0.02, 100, 2.3)]
+    ("loss", "target", "ratio"),
+    [(0.06, 10, 0.0037), (0.06, 30, 0.36), (0.06, 60, 53.0), (0.02, 60, 0.17), (0.02, 100, 2.3)],
 )
 def test_echoes_of_fog_by_those_of_targets_are_the_published_models(loss, target, ratio):
     found, place = soft_by_hard(-np.log(0.05) / loss, np.array([target], np.float32))

@@ -41,8 +41,9 @@ class Glass:
 def air_light(light: Tensor) -> Tensor:
     """Return the light (3, 1, 1) of endless air, judged by an image's light (3, H, W).
 
-    As bright as the image is where its dark channel, the least of a patch's pixels and colours, is brightest: He et al.,
-    "Single Image Haze Removal Using Dark Channel Prior", CVPR 2009. Grey, for drops and flakes scatter all colours alike.
+    As bright as the image is where its dark channel, the least of a patch's pixels and colours, is brightest: He et
+    al., "Single Image Haze Removal Using Dark Channel Prior", CVPR 2009. Grey, for drops and flakes scatter all colours
+    alike.
     """
     small = F.avg_pool2d(light[None], _SMALL, ceil_mode=True)[0]
     least = -F.max_pool2d(-small.amin(0)[None, None], _PATCH, 1, _PATCH // 2).flatten()

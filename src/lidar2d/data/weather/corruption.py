@@ -1,4 +1,4 @@
-"""What a corruption is: what it does to the picture of a camera and to the sweep of a LiDAR, from one physical cause."""
+"""What a corruption is: what it does to a camera's picture and to a LiDAR's sweep, from one physical cause."""
 
 from __future__ import annotations
 

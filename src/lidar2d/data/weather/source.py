@@ -117,8 +117,11 @@ class Weathered:
 
     def fingerprint(self, condition: str) -> str:
         """Return 12 digits that tell what the sensors saw in the frames of a condition that were read."""
-        told = [self.fingerprints[token] for token, name in zip(self.tokens, self.conditions, strict=True)
-                if name == condition and token in self.fingerprints]
+        told = [
+            self.fingerprints[token]
+            for token, name in zip(self.tokens, self.conditions, strict=True)
+            if name == condition and token in self.fingerprints
+        ]
         return hashlib.sha256("".join(told).encode()).hexdigest()[:12] if told else ""
 
     def check(self) -> Iterator[tuple[str, list[Problem]]]:

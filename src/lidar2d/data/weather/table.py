@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
@@ -87,9 +84,7 @@ def _levels(name: str, given: Any) -> tuple[Corruption, ...]:
     if len({len(values) for values in lists.values()}) > 1:
         raise UsageError(f"{name}: its lists differ in length")
     try:
-        return tuple(
-            kind(**dict(zip(lists, values, strict=True))) for values in zip(*lists.values(), strict=True)
-        )
+        return tuple(kind(**dict(zip(lists, values, strict=True))) for values in zip(*lists.values(), strict=True))
     except (SettingError, TypeError) as error:
         raise UsageError(f"{name}: {error}") from None
 
