@@ -138,7 +138,7 @@ def label_map(found: Pairs, labels: Tensor, views: int, height: int, width: int)
 
 
 def measured_depth(batch: Batch) -> Tensor:
-    """Return the depth (V, H, W) that LiDAR measures of the pixels, metres along the optical axis, 0 where it does not."""
+    """Return the depth (V, H, W) that LiDAR measures, metres along the optical axis, 0 where it measures none."""
     found = pairs(batch, min_depth=0.1, zbuffer=ZBuffer())
     return depth_map(found, len(batch.images), *batch.image_size).to(batch.images.dtype)
 

@@ -1,7 +1,7 @@
-"""How much of a score bad weather takes: mCE, mRR, the worst case and the gap, as the corruption benchmarks define them.
+"""How much of a score bad weather takes: mCE, mRR, the worst case and the gap, as corruption benchmarks define them.
 
-Scores are shares from 0 (worst) to 1, of each corruption one for each severity. No summary means much alone: mCE follows the
-clear score too, and mRR is high where nothing could be lost. :func:`summary` gives them together.
+Scores are shares from 0 (worst) to 1, of each corruption one for each severity. No summary means much alone: mCE follows
+the clear score too, and mRR is high where nothing could be lost. :func:`summary` gives them together.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Robustness:
 def corruption_error(scores: Sequence[float], baseline: Sequence[float]) -> float:
     """Return the errors of all severities by those of a baseline, in percent.
 
-    A ratio of sums, not a mean of ratios: Hendrycks and Dietterich, ICLR 2019; Kong et al. (Robo3D), ICCV 2023, Eq. (1).
+    A ratio of sums, not a mean of ratios: Hendrycks and Dietterich, ICLR 2019; Kong et al. (Robo3D), ICCV 2023.
 
     Raises:
         ValueError: if they differ in the number of severities.
@@ -47,7 +47,7 @@ def corruption_error(scores: Sequence[float], baseline: Sequence[float]) -> floa
 
 
 def resilience_rate(scores: Sequence[float], clear: float) -> float:
-    """Return the mean score over severities by the clear one, in percent: Kong et al. (Robo3D), ICCV 2023, Eq. (2)."""
+    """Return the mean score over severities by the clear one, in percent: Kong et al. (Robo3D), ICCV 2023."""
     return 100 * sum(scores) / (len(scores) * clear)
 
 

@@ -41,10 +41,8 @@ def cover(view: View, particles: Particles, speed: float, rng: Generator) -> Ten
     u, v = rng.random(count) * width, rng.random(count) * height
     size = least + rng.exponential(particles.size, count)
     stretch = np.sqrt(1 + ((u - cu) / fu) ** 2 + ((v - cv) / fv) ** 2)
-    seen = (
-        depth * stretch
-        < view.reach.numpy()[(v * (rows / height)).astype(np.int64), (u * (columns / width)).astype(np.int64)]
-    )
+    row, column = (v * (rows / height)).astype(np.int64), (u * (columns / width)).astype(np.int64)
+    seen = depth * stretch < view.reach.numpy()[row, column]
     depth, u, v, size = depth[seen], u[seen], v[seen], size[seen]
     wide, long = size * fu / depth, speed * _EXPOSURE * fv / depth
     return 1 - torch.exp(-_drawn(u, v, wide, long, height, width))

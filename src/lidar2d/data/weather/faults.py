@@ -17,7 +17,7 @@ from lidar2d.errors import within
 def beam_of(sweep: Sweep) -> NDArray[np.int64]:
     """Return the beam (N,) of each point, 0 the lowest.
 
-    Files do not say it of every data set, so beams are equal bands of elevation between the sensor's lowest and highest.
+    Not every data set's files say it, so beams are equal bands of elevation from the sensor's lowest to its highest.
     """
     low, high = np.radians(sweep.elevation)
     angle = np.arcsin(np.clip(sweep.points[:, 2] / reach(sweep.points), -1, 1))

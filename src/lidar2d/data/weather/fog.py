@@ -52,8 +52,10 @@ class Fog(Corruption):
         return veiled(view, torch.exp(-extinction(self.visibility) * view.reach))
 
     def echoes(self, sweep: Sweep, rng: Generator) -> Echoes:
-        """Let beams end in the fog where its echo is the stronger one: Hahner et al., "Fog Simulation on Real LiDAR
-        Point Clouds for 3D Object Detection in Adverse Weather", ICCV 2021, Eqs. (8) to (11).
+        """Let beams end in the fog where its echo is the stronger one.
+
+        Hahner et al., "Fog Simulation on Real LiDAR Point Clouds for 3D Object Detection in Adverse Weather", ICCV
+        2021: the target's echo, the fog's, and the larger of the two.
         """
         distance = reach(sweep.points)
         through = np.exp(-2 * extinction(self.visibility) * distance)
@@ -91,7 +93,8 @@ def mist_echo(extinction: Tensor, distance: Tensor) -> Tensor:
         distance: (N,) metres to it.
     """
     backscatter = _BACK / -np.log(CONTRAST) * extinction
-    return backscatter / _TARGET * _PULSE / distance**2
+    power: Tensor = backscatter / _TARGET * _PULSE / distance**2
+    return power
 
 
 @lru_cache(maxsize=32)

@@ -42,7 +42,8 @@ def _fit(points: NDArray[np.float64]) -> NDArray[np.float64]:
     (a, b, c), *_ = np.linalg.lstsq(
         np.vstack([rows, np.diag([1.0, 1.0, 0.0])]), np.append(points[:, 2], [0, 0, 0]), rcond=None
     )
-    return np.array([-a, -b, 1.0, -c]) / np.sqrt(a * a + b * b + 1)
+    found: NDArray[np.float64] = np.array([-a, -b, 1.0, -c]) / np.sqrt(a * a + b * b + 1)
+    return found
 
 
 def height(xyz: Floats, road: NDArray[np.float64]) -> Floats:

@@ -48,4 +48,5 @@ def _light() -> NDArray[np.float32]:
 def _shown() -> NDArray[np.uint8]:
     light = np.arange(_FINE + 1) / _FINE
     x = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.round(x * 255).astype(np.uint8)
+    shown: NDArray[np.uint8] = np.round(x * 255).astype(np.uint8)
+    return shown

@@ -51,7 +51,7 @@ class Rain(Corruption):
     @property
     def covered(self) -> float:
         """The share of the road that is under water."""
-        return min((self.rate / _SOAKED) ** 0.5, 1.0)
+        return min(float((self.rate / _SOAKED) ** 0.5), 1.0)
 
     def picture(self, view: View, rng: Generator) -> Tensor:
         """Wet the road, veil the scene, draw streaks, and lay drops on the lens."""

@@ -65,7 +65,8 @@ def _scaled(frame: Frame, cells: tuple[int, int]) -> Frame:
 
 def _stretch(rays: Tensor) -> Tensor:
     """Return how much longer (V, H, W) rays are than their way along the optical axis."""
-    return rays.square().sum(1).sqrt()
+    length: Tensor = rays.square().sum(1).sqrt()
+    return length
 
 
 def _rays(frame: Frame) -> Tensor:
@@ -100,7 +101,7 @@ def _unseen(frame: Frame, known: Tensor, rays: Tensor) -> Tensor:
 
 
 def _like_sky(colours: Tensor, known: Tensor, above: Tensor) -> Tensor:
-    """Return which cells (V, H, W) look like the sky: above the horizon, without returns, bright, and no warmer than grey.
+    """Return which cells (V, H, W) look like the sky: above the horizon, no returns, bright, no warmer than grey.
 
     How bright a sky is, the brightest such cells of the image say.
     """

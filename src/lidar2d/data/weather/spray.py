@@ -113,4 +113,5 @@ def along(direction: Tensor, origin: Tensor, cloud: Tensor) -> tuple[Tensor, Ten
 def _passed(density: Tensor, middle: Tensor, spread: Tensor, to: Tensor) -> Tensor:
     """Integrate a profile from 0 to ``to`` metres."""
     share = torch.special.ndtr((to - middle) / spread) - torch.special.ndtr(-middle / spread)
-    return density * spread * np.sqrt(2 * np.pi) * share.clamp_min(0)
+    depth: Tensor = density * spread * np.sqrt(2 * np.pi) * share.clamp_min(0)
+    return depth

@@ -66,7 +66,8 @@ def fresnel(cosine: Floats | NDArray[np.float64]) -> Floats:
     inner = np.sqrt(1 - (1 - np.square(cosine)) / _INDEX**2)
     across = (cosine - _INDEX * inner) / (cosine + _INDEX * inner)
     along = (_INDEX * cosine - inner) / (_INDEX * cosine + inner)
-    return ((np.square(across) + np.square(along)) / 2).astype(np.float32)
+    share: Floats = ((np.square(across) + np.square(along)) / 2).astype(np.float32)
+    return share
 
 
 def film_returns(sweep: Sweep, covered: float) -> Floats:
@@ -92,7 +93,7 @@ def film(view: View, light: Tensor, covered: float) -> Glass:
     """
     direction, up, flat = _road(view)
     cosine = torch.einsum("chw,c->hw", direction, up)
-    small = F.adaptive_avg_pool2d(light, view.reach.shape)
+    small = F.adaptive_avg_pool2d(light, (view.reach.shape[0], view.reach.shape[1]))
     seen = _seen_by(view, small, direction, direction - 2 * cosine * up[:, None, None], air_light(light))
     wet = covered * flat
     share = torch.from_numpy(fresnel(cosine.numpy())) * wet
