@@ -1,6 +1,6 @@
 """How much of a score bad weather takes: mCE, mRR, the worst case and the gap, as corruption benchmarks define them.
 
-Scores are shares from 0 (worst) to 1, of each corruption one for each severity. No summary means much alone: mCE follows
+Scores are shares from 0 (worst) to 1, one for each severity of each corruption. No summary means much alone: mCE follows
 the clear score too, and mRR is high where nothing could be lost. :func:`summary` gives them together.
 """
 

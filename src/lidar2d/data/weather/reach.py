@@ -74,7 +74,8 @@ def _rays(frame: Frame) -> Tensor:
     height, width = frame.images.shape[-2:]
     v, u = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
     pixels = torch.stack([u, v, torch.ones_like(u)]).flatten(1).to(frame.intrinsics.dtype)
-    return (torch.linalg.inv(frame.intrinsics) @ pixels).unflatten(2, (height, width))
+    rays: Tensor = (torch.linalg.inv(frame.intrinsics) @ pixels).unflatten(2, (height, width))
+    return rays
 
 
 def _up(frame: Frame, rays: Tensor) -> Tensor:
