@@ -1,7 +1,7 @@
 """How much of a score bad weather takes: mCE, mRR, the worst case and the gap, as corruption benchmarks define them.
 
-Scores are shares from 0 (worst) to 1, one for each severity of each corruption. No summary means much alone: mCE follows
-the clear score too, and mRR is high where nothing could be lost. :func:`summary` gives them together.
+Scores are shares from 0 (worst) to 1, one for each severity of each corruption. No summary means much alone: mCE
+follows the clear score too, and mRR is high where nothing could be lost. :func:`summary` gives them together.
 """
 
 from __future__ import annotations

@@ -1,0 +1,88 @@
+"""The clear frames of a source under every corruption: names, truth, what is kept on disk, and what is told."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lidar2d.data.twins import scenes
+from lidar2d.data.weather.frames import fingerprint
+from lidar2d.data.weather.source import Weather, Weathered
+from lidar2d.data.wrapped import Part
+from lidar2d.errors import SettingError, UsageError
+
+WEATHER = Weather(corruptions=("fog", "beam_loss"), severities=(1, 4))
+
+
+@pytest.fixture(scope="module")
+def two(town):
+    """Two scenes in all their own conditions."""
+    return Part(town, range(12))
+
+
+def test_frames_are_the_clear_ones_in_each_weather(two):
+    source = Weathered(two, WEATHER, None)
+    names = ["clear", "fog-1", "fog-4", "beam_loss-1", "beam_loss-4"]
+    assert list(source.conditions) == [name for name in names for _ in range(2)]
+    assert len(set(source.tokens)) == len(source) == 10
+    assert source.card.clear == ("clear",)
+    assert [len(rows) for rows in scenes(source)] == [5, 5]
+    assert all(source[i].token == source.tokens[i] for i in (0, 3, 9))
+    clear, bad = source[1], source[3]
+    assert torch.equal(clear.points, two[6].points)
+    assert len(bad.points) < len(clear.points)
+    assert torch.equal(bad.depth, clear.depth)
+    assert source.fingerprint("clear") != source.fingerprint("fog-1") != ""
+    assert source.fingerprint("fog-4") == ""  # none of them was read
+    with pytest.raises(IndexError):
+        source[10]
+
+
+def test_what_is_kept_on_disk_is_what_would_be_made(two, tmp_path):
+    made, kept = Weathered(two, WEATHER, (56, 104)), Weathered(two, WEATHER, (56, 104), tmp_path)
+    for index in (2, 9):
+        first, second, direct = kept[index], kept[index], made[index]
+        assert len(list(tmp_path.rglob("*.npz"))) == (1 if index == 2 else 2)
+        for other in (second, direct):
+            assert fingerprint(other) == fingerprint(first)
+            assert torch.equal(other.labels, first.labels)
+            assert torch.equal(other.boxes.hits, first.boxes.hits)
+        assert first.images.shape[-2:] == (56, 104)
+
+
+class Sparse:
+    """The same frames without truth of pixels."""
+
+    def __init__(self, source):
+        self.source, self.card = source, source.card
+        self.tokens, self.conditions = source.tokens, source.conditions
+
+    def __len__(self):
+        return len(self.source)
+
+    def __getitem__(self, index):
+        return replace(self.source[index], depth=None, pixel_labels=None)
+
+    def check(self):
+        return iter(())
+
+
+def test_truth_of_pixels_is_what_lidar_saw_in_clear_air(two):
+    source = Weathered(Sparse(two), Weather(corruptions=("beam_loss",), severities=(5,)), None)
+    clear, bad = source[0], source[2]
+    assert clear.depth is None  # a task makes it of the points
+    assert int((bad.depth > 0).sum()) > 5000
+    assert int((bad.pixel_labels >= 0).sum()) > 5000
+    assert len(bad.points) < 0.5 * len(clear.points)
+
+
+def test_weather_without_meaning_is_told(two):
+    with pytest.raises(UsageError, match="did you mean 'fog'"):
+        Weathered(two, Weather(corruptions=("fogg",)), None)
+    with pytest.raises(UsageError, match="severities 1 to 5; 6 was asked for"):
+        Weathered(two, Weather(corruptions=("fog",), severities=(6,)), None)
+    for corruptions, severities in (((), (1,)), (("fog", "fog"), (1,)), (("fog",), ())):
+        with pytest.raises(SettingError):
+            Weathered(two, Weather(corruptions=corruptions, severities=severities), None)
+    with pytest.raises(UsageError, match="no frame has a clear condition"):
+        Weathered(Part(two, [1, 2]), WEATHER, None)
