@@ -15,6 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lidar2d.data.card import load_card
+from lidar2d.data.synthetic.town import Town
+
 # ---- real samples
 
 
@@ -361,3 +364,15 @@ def _scan(
     (tree.root / name).parent.mkdir(parents=True, exist_ok=True)
     labels.tofile(tree.root / name)
     tree.tables["lidarseg"].append({"token": data, "sample_data_token": data, "filename": name})
+
+
+@pytest.fixture(scope="session")
+def town(tmp_path_factory):
+    """Six scenes of the synthetic town."""
+    return Town(load_card("synthetic"), "smoke", tmp_path_factory.mktemp("town"))
+
+
+@pytest.fixture(scope="session")
+def day(town):
+    """A clear frame of it."""
+    return town[0]

@@ -101,7 +101,7 @@ def evaluate(
         torch.cuda.reset_peak_memory_stats(device)
     root = None if data.root is None else str(Path(data.root).absolute())
     shown = (repr(data.card), root, data.image_size, data.sweeps, data.named, data.points_range, facts["commit"])
-    asked = {"protocol": recipe.read(recipe.find("protocols", protocol)), "shown": shown, "recipe": facts["recipe"]}
+    asked = {"protocol": facts["asked"], "shown": shown, "recipe": facts["recipe"]}
     with _kept(facts["weights"], facts["data_list"], asked) as folder:
         verdicts = judge.judge(encoder, splits, replace(session, keep=folder))
     facts |= {"devices": _devices(device), "seconds": time.monotonic() - began, "peak_gib": _peak(device)}

@@ -212,8 +212,8 @@ def _about(task: Task) -> str:
     """Say what the pictures of a task show."""
     if isinstance(task, Centres):
         return (
-            "Columns: the scan from above, 40 metres to every side and forward upward; the boxes of the truth of every "
-            f"class (green); those that are named with a score above {_SURE} (red), if any; and both."
+            f"Columns: the scan from above, {_REACH:.0f} metres to every side, forward is up; the boxes of the truth "
+            f"of every class (green); those that are named with a score above {_SURE} (red), if any; and both."
         )
     if isinstance(task, Depth):
         return (
@@ -221,7 +221,7 @@ def _about(task: Task) -> str:
             "error: green where none, red from a half on. Grey is unknown."
         )
     return (
-        "Columns: the image, or the scan from above, 40 metres to every side and forward upward; the truth; the "
+        f"Columns: the image, or the scan from above, {_REACH:.0f} metres to every side, forward is up; the truth; the "
         "answer; and whether the answer is right (green) or wrong (red). Grey has no truth."
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import simplejpeg
@@ -26,8 +25,6 @@ class MotionBlur(Corruption):
     Args:
         angle: degrees that it turns by; blur in pixels follows from the lens, whatever the resolution.
     """
-
-    cameras: ClassVar[bool] = True
 
     angle: float
 
@@ -87,8 +84,6 @@ class Exposure(Corruption):
         stops: doublings of the light; negative is too dark.
     """
 
-    cameras: ClassVar[bool] = True
-
     stops: float
 
     def __post_init__(self) -> None:
@@ -107,8 +102,6 @@ class Jpeg(Corruption):
     Args:
         quality: of JPEG, 1 to 100.
     """
-
-    cameras: ClassVar[bool] = True
 
     quality: int
 
@@ -130,8 +123,6 @@ class CameraLoss(Corruption):
     Args:
         share: of the cameras; at least one.
     """
-
-    cameras: ClassVar[bool] = True
 
     share: float
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -108,8 +107,15 @@ class Corruption:
     What is random comes from the generators alone: one for each camera, one for the LiDAR.
     """
 
-    cameras: ClassVar[bool] = False  # pictures change
-    lidar: ClassVar[bool] = False  # sweeps change
+    @property
+    def cameras(self) -> bool:
+        """Whether pictures change."""
+        return type(self).picture is not Corruption.picture
+
+    @property
+    def lidar(self) -> bool:
+        """Whether sweeps change."""
+        return type(self).echoes is not Corruption.echoes
 
     def picture(self, view: View, rng: Generator) -> Tensor:  # noqa: ARG002 a camera that it leaves alone
         """Return the image (3, H, W) of eight bits that the camera takes instead."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.random import Generator
@@ -34,8 +33,6 @@ class BeamLoss(Corruption):
         share: of the sensor's beams.
     """
 
-    lidar: ClassVar[bool] = True
-
     share: float
 
     def __post_init__(self) -> None:
@@ -56,8 +53,6 @@ class CrossSensor(Corruption):
         beams: every so many of the sensor's beams are there.
         fires: every so many of their points are.
     """
-
-    lidar: ClassVar[bool] = True
 
     beams: int
     fires: int
@@ -85,8 +80,6 @@ class Crosstalk(Corruption):
     Args:
         share: of the points.
     """
-
-    lidar: ClassVar[bool] = True
 
     share: float
 

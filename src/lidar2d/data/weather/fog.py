@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -37,9 +36,6 @@ class Fog(Corruption):
     Args:
         visibility: metres at which 5 % of the contrast is left.
     """
-
-    cameras: ClassVar[bool] = True
-    lidar: ClassVar[bool] = True
 
     visibility: float
 

@@ -102,7 +102,8 @@ def _with_hits(frame: Frame) -> Boxes | None:
 
 def with_truth(frame: Frame, clear: Frame) -> Frame:
     """Return a frame in bad weather with the truth of its pixels where only the points of the clear frame tell it."""
-    if not (len(clear.images) and len(clear.points)):
+    told = frame.depth is not None and frame.pixel_labels is not None
+    if told or not (len(clear.images) and len(clear.points)):
         return frame
     batch = collate([clear])
     depth = measured_depth(batch) if frame.depth is None else frame.depth

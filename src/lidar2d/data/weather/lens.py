@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -61,8 +60,6 @@ class LensDirt(Corruption):
     Args:
         share: of the lens that it covers.
     """
-
-    cameras: ClassVar[bool] = True
 
     share: float
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -30,8 +29,6 @@ class Night(Corruption):
     Args:
         light: of the surroundings, as a share of daylight.
     """
-
-    cameras: ClassVar[bool] = True
 
     light: float
 

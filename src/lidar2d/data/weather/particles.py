@@ -14,8 +14,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from lidar2d.data.weather.beams import CLEAR, NEAR
-from lidar2d.data.weather.corruption import Floats
+from lidar2d.data.weather.beams import CLEAR, NEAR, reach, strongest
+from lidar2d.data.weather.corruption import Echoes, Floats, Sweep
 
 _DIVERGENCE = 3e-3  # radians, of the whole beam: LISA, arXiv:2107.07004
 _APERTURE = 0.01  # metres, of the beam at the sensor
@@ -49,6 +49,20 @@ class Particles:
         Large balls take away twice the light that falls on them: 2 pi / 4 times the integral of D^2 N(D).
         """
         return float(np.pi * self.density * self.size**3)
+
+
+def among(particles: Particles, sweep: Sweep, rng: Generator, returned: Floats | float = 1.0) -> Echoes:
+    """Return what comes back through balls in the air: echoes that they dim, or the strongest ball before them.
+
+    Args:
+        particles: in the air.
+        sweep: in clear air.
+        rng: which balls are where.
+        returned: (N,) share of the power that comes back from the surfaces themselves.
+    """
+    distance = reach(sweep.points)
+    through = np.exp(-2 * particles.extinction * distance) * returned
+    return strongest(sweep, through, rng, *strongest_echo(particles, distance, rng))
 
 
 def strongest_echo(particles: Particles, distance: Floats, rng: Generator) -> tuple[Floats, Floats, Floats]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -11,16 +10,14 @@ from numpy.random import Generator
 from torch import Tensor
 
 from lidar2d.data.weather.air import air_light, haze
-from lidar2d.data.weather.beams import reach, strongest
 from lidar2d.data.weather.corruption import Corruption, Echoes, Sweep, View
 from lidar2d.data.weather.falling import cover
 from lidar2d.data.weather.lens import drops, through_drops
 from lidar2d.data.weather.light import displayed, linear
-from lidar2d.data.weather.particles import Particles, strongest_echo
-from lidar2d.data.weather.wet import film, film_returns
+from lidar2d.data.weather.particles import Particles, among
+from lidar2d.data.weather.wet import STRAIGHT, film, film_returns
 from lidar2d.errors import within
 
-_WATER = 0.02  # share of the light that water mirrors straight back: Fresnel, index 1.33
 _SKY = 0.9  # of the sky's light that a drop sends to the camera: it shows nearly all that is around it
 _SOAKED = 25.0  # millimetres per hour whose film fills the texture of the road; sheets thicken by the root of the rate
 _ON_LENS = 0.004  # share of the lens under drops, per millimetre and hour
@@ -28,7 +25,7 @@ _ON_LENS = 0.004  # share of the lens under drops, per millimetre and hour
 
 def drop_sizes(rate: float) -> Particles:
     """Return the drops of rain: 8000 exp(-4.1 R^-0.21 D) per cubic metre and millimetre, Marshall and Palmer, 1948."""
-    return Particles(8000.0 * 1e3, 1e-3 / (4.1 * rate**-0.21), _WATER)
+    return Particles(8000.0 * 1e3, 1e-3 / (4.1 * rate**-0.21), STRAIGHT)
 
 
 @dataclass(frozen=True)
@@ -38,9 +35,6 @@ class Rain(Corruption):
     Args:
         rate: millimetres per hour.
     """
-
-    cameras: ClassVar[bool] = True
-    lidar: ClassVar[bool] = True
 
     rate: float
 
@@ -67,7 +61,4 @@ class Rain(Corruption):
 
     def echoes(self, sweep: Sweep, rng: Generator) -> Echoes:
         """Dim echoes by the rain and by the film on the road; the strongest drop before them may drown them."""
-        falling = drop_sizes(self.rate)
-        distance = reach(sweep.points)
-        returned = np.exp(-2 * falling.extinction * distance) * film_returns(sweep, self.covered)
-        return strongest(sweep, returned, rng, *strongest_echo(falling, distance, rng))
+        return among(drop_sizes(self.rate), sweep, rng, film_returns(sweep, self.covered))

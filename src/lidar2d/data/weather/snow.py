@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -11,11 +10,10 @@ from numpy.random import Generator
 from torch import Tensor
 
 from lidar2d.data.weather.air import air_light, haze
-from lidar2d.data.weather.beams import reach, strongest
 from lidar2d.data.weather.corruption import Corruption, Echoes, Sweep, View
 from lidar2d.data.weather.falling import cover
 from lidar2d.data.weather.light import displayed, linear
-from lidar2d.data.weather.particles import Particles, strongest_echo
+from lidar2d.data.weather.particles import Particles, among
 from lidar2d.errors import within
 
 _FLAKE = 1.25e-3  # metres, the mean diameter; by volume a flake has 5 mm
@@ -37,9 +35,6 @@ class Snow(Corruption):
             is 2.3e-6.
     """
 
-    cameras: ClassVar[bool] = True
-    lidar: ClassVar[bool] = True
-
     occupancy: float
 
     def __post_init__(self) -> None:
@@ -56,7 +51,4 @@ class Snow(Corruption):
 
     def echoes(self, sweep: Sweep, rng: Generator) -> Echoes:
         """Dim echoes; the strongest flake before them may drown them."""
-        falling = flakes(self.occupancy)
-        distance = reach(sweep.points)
-        returned = np.exp(-2 * falling.extinction * distance)
-        return strongest(sweep, returned, rng, *strongest_echo(falling, distance, rng))
+        return among(flakes(self.occupancy), sweep, rng)

@@ -13,9 +13,11 @@ from torch import Tensor
 
 from lidar2d.data.card import Card
 from lidar2d.data.source import Moving, Problem, Source
+from lidar2d.data.twins import scene_of
 from lidar2d.data.weather.frames import Bad, corrupt, fingerprint, with_truth
 from lidar2d.data.weather.table import load_table
 from lidar2d.data.windows import resize
+from lidar2d.data.wrapped import part
 from lidar2d.errors import SettingError, UsageError
 from lidar2d.frame import Frame
 from lidar2d.results.record import CLEAR
@@ -72,17 +74,18 @@ class Weathered:
     def __init__(
         self, source: Source, weather: Weather, image_size: tuple[int, int] | None, folder: Path | None = None
     ) -> None:
-        self.source, self.image_size, self.folder = source, image_size, folder
-        self.rows = [row for row, name in enumerate(source.conditions) if name in source.card.clear]
-        if not self.rows:
+        self.image_size, self.folder = image_size, folder
+        rows = [row for row, name in enumerate(source.conditions) if name in source.card.clear]
+        if not rows:
             raise UsageError(f"{source.card.name}: no frame has a clear condition; weather is made of clear frames")
+        self.clear = part(source, rows)
         listed = weather.listed()
         self.table = str(listed[0].table)
         self.bads: list[Bad | None] = [None, *listed]
         names = [CLEAR, *(str(bad) for bad in self.bads if bad is not None)]
         self.card: Card = replace(source.card, clear=(CLEAR,), adverse=tuple(names[1:]))
-        self.conditions: Sequence[str] = [name for name in names for _ in self.rows]
-        own = [source.tokens[row].removesuffix(f"-{source.conditions[row]}") for row in self.rows]
+        self.conditions: Sequence[str] = [name for name in names for _ in rows]
+        own = [scene_of(*each) for each in zip(self.clear.tokens, self.clear.conditions, strict=True)]
         self.tokens: Sequence[str] = [f"{token}-{name}" for name in names for token in own]
         self.fingerprints: dict[str, str] = {}  # of the frames that were read so far, by token
 
@@ -98,8 +101,8 @@ class Weathered:
         if not -len(self) <= index < len(self):
             raise IndexError(f"frame {index} of {len(self)}")
         index %= len(self)
-        variant, place = divmod(index, len(self.rows))
-        clear, bad = self.source[self.rows[place]], self.bads[variant]
+        variant, place = divmod(index, len(self.clear))
+        clear, bad = self.clear[place], self.bads[variant]
         found = resize(clear, self.image_size) if bad is None else self._bad(clear, bad)
         token = self.tokens[index]
         self.fingerprints[token] = fingerprint(found)
@@ -108,12 +111,16 @@ class Weathered:
     def _bad(self, clear: Frame, bad: Bad) -> Frame:
         small = resize(clear, self.image_size)
         if self.folder is None:
-            return with_truth(resize(corrupt(clear, bad, self.source.card), self.image_size), small)
-        path = self.folder / str(bad.table) / str(bad) / f"{clear.token}.npz"
+            return with_truth(self._made(clear, bad), small)
+        # a table of one's own may change its numbers without its version
+        does = hashlib.sha256(repr(bad.corruption).encode()).hexdigest()[:12]
+        path = self.folder / str(bad.table) / f"{bad}-{does}" / f"{clear.token}.npz"
         if not path.is_file():
-            made = resize(corrupt(clear, bad, self.source.card), self.image_size)
-            write_atomically(path, lambda unfinished: _write(unfinished, made))
+            write_atomically(path, lambda unfinished: _write(unfinished, self._made(clear, bad)))
         return with_truth(_read(path, small), small)
+
+    def _made(self, clear: Frame, bad: Bad) -> Frame:
+        return resize(corrupt(clear, bad, self.card), self.image_size)
 
     def fingerprint(self, condition: str) -> str:
         """Return 12 digits that tell what the sensors saw in the frames of a condition that were read."""
@@ -126,15 +133,13 @@ class Weathered:
 
     def check(self) -> Iterator[tuple[str, list[Problem]]]:
         """Yield each clear frame's token with its problems."""
-        return self.source.check()
+        return self.clear.check()
 
     def following(self, index: int) -> tuple[int, Tensor] | None:
         """Return the next frame in the same weather, and the motion to it; None where there is none."""
-        variant, place = divmod(index, len(self.rows))
-        found = self.source.following(self.rows[place]) if isinstance(self.source, Moving) else None
-        if found is None or found[0] not in self.rows:
-            return None
-        return variant * len(self.rows) + self.rows.index(found[0]), found[1]
+        variant, place = divmod(index, len(self.clear))
+        found = self.clear.following(place) if isinstance(self.clear, Moving) else None
+        return None if found is None else (variant * len(self.clear) + found[0], found[1])
 
 
 def _write(path: Path, frame: Frame) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -32,9 +31,6 @@ class Spray(Corruption):
     Args:
         extinction: share of the light that is lost per metre in the middle of a cloud.
     """
-
-    cameras: ClassVar[bool] = True
-    lidar: ClassVar[bool] = True
 
     extinction: float
 

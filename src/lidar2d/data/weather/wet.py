@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from lidar2d.errors import within
 _DEPTH = 1.2  # millimetres of an asphalt's texture; as much water covers all of it: Hahner et al., CVPR 2022
 _INDEX = 1.33  # of refraction of water
 _FLAT = 0.15  # metres above the plane of the road, up to which a point belongs to it
-_STRAIGHT = 0.02  # share of light that water mirrors straight back
+STRAIGHT = 0.02  # share of light that water mirrors straight back: Fresnel
 _STEPS = (0.15, 60.0, 16)  # metres along them: the first, the last, and how many
 _RIPPLES = 60  # parts of the image's height: ripples smear over one of them
 _INSIDE = 0.5  # share of diffuse light that water sends back to the road from within: Lekner and Dorf, 1988
@@ -35,9 +34,6 @@ class WetGround(Corruption):
     Args:
         film: millimetres of water.
     """
-
-    cameras: ClassVar[bool] = True
-    lidar: ClassVar[bool] = True
 
     film: float
 
@@ -97,7 +93,7 @@ def film(view: View, light: Tensor, covered: float) -> Glass:
     seen = _seen_by(view, small, direction, direction - 2 * cosine * up[:, None, None], air_light(light))
     wet = covered * flat
     share = torch.from_numpy(fresnel(cosine.numpy())) * wet
-    dark = ((1 - _STRAIGHT) / _INDEX**2) / (1 - _INSIDE * brightness(small))  # of what is scattered under the film
+    dark = ((1 - STRAIGHT) / _INDEX**2) / (1 - _INSIDE * brightness(small))  # of what is scattered under the film
     return Glass((1 - wet + wet * dark) * (1 - share), seen * share)
 
 
