@@ -163,6 +163,7 @@ def _record(verdict: Verdict, facts: dict[str, Any], test: Source) -> Record:
         condition=condition,
         severity=severity,
         metrics=known,
+        draws=list(verdict.draws),
         error="" if known else "no frame under this condition tells the truth that is asked for",
         selection_rule=verdict.chosen,
         frames=verdict.frames,
@@ -190,7 +191,8 @@ def _facts(saved: Saved, encoder: PointEncoder | ImageEncoder) -> dict[str, Any]
 def _network(content: dict[str, Any]) -> str:
     """Name a network by its class, and by its model and first weights where it has them."""
     given = content.get("init_args") or {}
-    words = [content["class_path"].rpartition(".")[2], given.get("name"), given.get("weights")]
+    weights = Path(str(given.get("weights") or "")).name  # where a file lies is nobody else's business
+    words = [content["class_path"].rpartition(".")[2], given.get("name"), weights]
     return " ".join(str(word) for word in words if word)
 
 

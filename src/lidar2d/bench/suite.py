@@ -15,6 +15,7 @@ from lidar2d.results.record import Record, check_name
 
 Flags = dict[str, Any]  # settings by their names in full, such as trainer.devices
 RESERVED = "eval"
+WEATHER = "weather-v1"  # the table of corruptions where a suite names none
 # of the data's settings, those that only training reads
 UNREAD = (
     *("split", "also", "weight", "share", "draw", "batch_size", "augment"),
@@ -31,11 +32,13 @@ class Entry:
         name: of the row.
         recipe: name of the method's recipe; the row's own where none is named.
         settings: laid over the recipe.
+        taught: whether it is trained; else its networks are judged as they begin: a teacher, or random weights.
     """
 
     name: str
     recipe: str
     settings: Flags
+    taught: bool = True
 
 
 @dataclass(frozen=True)
@@ -163,20 +166,30 @@ def load_suite(name: str) -> Suite:
 def done(suite: Suite, cells: Iterable[Cell], records: Iterable[Record]) -> dict[Cell, bool]:
     """Return the cells that have a record, and whether they failed.
 
-    Records of another version of the suite, or of another text of a protocol, do not count.
+    Records of another version of the suite or of its corruptions, or of another text of a protocol, do not count.
     """
     found: dict[Cell, bool] = {}
-    asked: dict[str, str] = {}
     wanted = set(cells)
+    asked = {cell: _asked(suite, cell) for cell in wanted}
     for record in records:
         cell = Cell(record.method, record.seed, record.data, record.protocol, record.labels)
         if cell not in wanted or record.suite_version != suite.version:
             continue
-        if cell.protocol not in asked:
-            asked[cell.protocol] = recipe.digest(recipe.find("protocols", suite.judged(cell)[1]))
-        if record.asked in ("", asked[cell.protocol]):
+        if record.error or (record.asked, record.weather) == asked[cell]:
             found[cell] = found.get(cell, False) or bool(record.error)
     return found
+
+
+def _asked(suite: Suite, cell: Cell) -> tuple[str, str]:
+    """Return the digest of a cell's protocol, and its table of corruptions with its version."""
+    judged, protocol = suite.judged(cell)
+    weather = judged.settings.get("weather")
+    table = ""
+    if weather is not None:
+        name = weather.get("table", WEATHER) if isinstance(weather, dict) else WEATHER
+        path = recipe.find("corruptions", str(name))
+        table = f"{path.stem}@{recipe.read(path).get('version')}"
+    return recipe.digest(recipe.find("protocols", protocol)), table
 
 
 def shard(cells: Sequence[Cell], text: str) -> list[Cell]:
@@ -195,9 +208,11 @@ def shard(cells: Sequence[Cell], text: str) -> list[Cell]:
 
 def _entry(name: str, value: Any) -> Entry:
     settings = _settings(value, f"methods.{check_name(name, 'the name of a row')}", ("seed",))
-    base = str(settings.pop("recipe", name))
+    base, taught = str(settings.pop("recipe", name)), settings.pop("taught", True)
     recipe.find("methods", base)
-    return Entry(name, base, settings)
+    if not isinstance(taught, bool):
+        raise UsageError(f"methods.{name}.taught is {taught!r:.60}; it is true or false")
+    return Entry(name, base, settings, taught)
 
 
 def _judged(value: Any, methods: Iterable[str]) -> Judged:

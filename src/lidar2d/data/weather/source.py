@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lidar2d.data.card import Card
 from lidar2d.data.source import Moving, Problem, Source
-from lidar2d.data.twins import scene_of
+from lidar2d.data.twins import scene_names, scene_of
 from lidar2d.data.weather.frames import Bad, corrupt, fingerprint, with_truth
 from lidar2d.data.weather.table import load_table
 from lidar2d.data.windows import resize
@@ -87,6 +87,7 @@ class Weathered:
         self.conditions: Sequence[str] = [name for name in names for _ in rows]
         own = [scene_of(*each) for each in zip(self.clear.tokens, self.clear.conditions, strict=True)]
         self.tokens: Sequence[str] = [f"{token}-{name}" for name in names for token in own]
+        self.scenes: Sequence[str] = [*scene_names(self.clear)] * len(names)
         self.fingerprints: dict[str, str] = {}  # of the frames that were read so far, by token
 
     def __len__(self) -> int:
