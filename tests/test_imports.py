@@ -14,8 +14,9 @@ SOURCE = Path(__file__).parents[1] / "src" / "lidar2d"
 # from the ground up; what stands on one line are siblings
 LAYERS: list[set[str]] = [
     {"errors", "processes", "docstrings", "writing", "manual", "progress"},
-    {"paths", "results"},
-    {"recipe", "frame"},
+    {"paths"},
+    {"recipe"},
+    {"results", "frame"},
     {"geometry", "runs", "listing", "optimisation"},
     {"complaints"},
     {"words", "arguments"},
