@@ -25,7 +25,7 @@ LAYERS: list[set[str]] = [
     {"methods"},
     {"fit"},
     {"bench"},
-    {"check", "view", "exchange"},
+    {"check", "view", "exchange", "leaderboard"},
     {"cli"},
 ]
 LIGHT = [
@@ -42,6 +42,7 @@ LIGHT = [
     "arguments",
     "bench.suite",
     "bench.verbs",
+    "leaderboard.verbs",
     "cli",
 ]
 SPARSE = {"spconv", "MinkowskiEngine", "torchsparse"}

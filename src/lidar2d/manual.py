@@ -11,6 +11,7 @@ lidar2d: distillation between cameras and LiDAR
   lidar2d fit --resume runs/NAME                     go on with a run
   lidar2d eval --checkpoint runs/NAME --protocol seg3d-lp/town@1    judge its features
   lidar2d bench --suite smoke                        every method under every protocol, into records
+  lidar2d table                                      records into Markdown, CSV and the README's leaderboard
   lidar2d view --data kitti --data.root DIR --index 3      draw a frame, its points and boxes
   lidar2d prepare --method slidr --data nuscenes --data.root DIR      make what a method wants beside the images
   lidar2d check --data nuscenes --data.root DIR      is every file there, and readable?
@@ -77,8 +78,8 @@ lidar2d table [--check | --suite NAME | --html DIR] [--results DIR]
 Writes, from the records of each suite, RESULTS/SUITE.md and RESULTS/SUITE.csv, and the leaderboard in the README beside
 RESULTS. Nothing in them is typed by hand.
 
-  --check            writes nothing; says where files differ from the records, and which records are out of bounds, stand
-                     twice or mix versions. Exit status 1 if files differ, 2 if records are wrong
+  --check            writes nothing; says where files differ from the records, and which records are out of bounds,
+                     stand twice or mix versions. Exit status 1 if files differ, 2 if records are wrong
   --suite NAME       prints the tables of one suite, and writes nothing
     --sort COLUMN    the best first by a condition or a kind of weather: clear, fog, fog-3, all, method
     --against ROW    another row that the others are compared with, by intervals

@@ -34,7 +34,7 @@ class Kind:
     @property
     def about(self) -> str:
         """What the table is about, in a line."""
-        share = "" if self.labels == 100 else f", {self.labels} % of the labels"
+        share = {100: "", 0: ", no labels"}.get(self.labels, f", {self.labels} % of the labels")
         return f"{self.protocol} on {self.data}{share}" + (f", {self.weather}" if self.weather else "")
 
 
@@ -129,7 +129,7 @@ class Table:
         return sorted({record.severity for row in self.rows for record in row.records if record.severity})
 
     def bad(self, row: Row) -> Spread | None:
-        """Return a row's headline in bad weather: the mean over corruptions of the means over severities, over seeds."""
+        """Return a row's headline in bad weather: the mean over corruptions of that over severities, over seeds."""
         by_seed: dict[int, dict[str, list[float]]] = {}
         for records in row.by_condition.values():
             for record in records:
@@ -258,11 +258,11 @@ def _table(kind: Kind, records: Sequence[Record], baselines: Sequence[Baseline])
         if len(found) > 1:
             first, other = (next(r for r in records if str(getattr(r, name)) == value) for value in found[:2])
             raise DataError(
-                f"{kind.suite}: {kind.about} mixes records of {name} {found[0]} ({first.method}, seed {first.seed}) and "
-                f"{found[1]} ({other.method}, seed {other.seed}); they do not compare"
+                f"{kind.suite}: {kind.about} mixes records of {name} {found[0]} ({first.method}, seed {first.seed}) "
+                f"and {found[1]} ({other.method}, seed {other.seed}); they do not compare"
             )
     fine = [record for record in records if not record.error]
-    metric = headline(fine[0].metrics) if fine else ""
+    metric = headline({name: 0.0 for record in fine for name in record.metrics}) if fine else ""
     methods: dict[str, list[Record]] = {}
     for record in records:
         methods.setdefault(record.method, []).append(record)

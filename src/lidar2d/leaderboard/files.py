@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from lidar2d.results.record import Record
 from lidar2d.results.store import Store
 from lidar2d.writing import write_atomically
 
-_BLOCK = re.compile(r"(<!-- leaderboard: (?P<suite>[\w.+-]+)[^>]*-->\n).*?(\n<!-- end of the leaderboard -->)", re.DOTALL)
+_BLOCK = re.compile(
+    r"(<!-- leaderboard: (?P<suite>[\w.+-]+)[^>]*-->\n).*?(\n<!-- end of the leaderboard -->)", re.DOTALL
+)
 _SHOWN = 3  # differences of a file that are told
 
 
@@ -111,7 +114,7 @@ def write(files: dict[Path, str]) -> list[Path]:
     """Write what differs, each file whole or not at all, and return it."""
     changed = [path for path, text in files.items() if _text(path) != text]
     for path in changed:
-        write_atomically(path, lambda unfinished, text=files[path]: unfinished.write_text(text, encoding="utf-8"))
+        write_atomically(path, partial(Path.write_bytes, data=files[path].encode()))
     return changed
 
 

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from lidar2d.leaderboard.board import ALL, Row, Spread, Table, resilience
+from lidar2d.leaderboard.board import ALL, Kind, Row, Spread, Table, resilience
 from lidar2d.leaderboard.intervals import Estimate
 from lidar2d.results.measures import measure
 from lidar2d.results.record import CLEAR
 
 _NONE = "–"
 _ARROWS = {1: " ↑", -1: " ↓", 0: ""}
+_NETWORKS = ("teacher", "backbone", "text")
+_DEVIATION = "± is the deviation over seeds."
+_SOURCES = {
+    "measured": "Measured by lidar2d",
+    "paper": "Published numbers, each with its citation; none of them was measured here",
+    "smoke": "Quick runs that prove that all works, and nothing else",
+}
 
 
 def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -24,10 +32,12 @@ def number(value: float, metric: str) -> str:
     return f"{value:.{measure(metric).digits}f}"
 
 
-def spread(found: Spread | None, metric: str) -> str:
-    """Write a number, with its deviation over seeds where there are several."""
+def spread(found: Spread | None, metric: str, published: bool = False) -> str:
+    """Write a number, with its deviation over seeds where there are several; a published one as it stands."""
     if found is None:
         return _NONE
+    if published:
+        return f"{found.mean:g}"
     text = number(found.mean, metric)
     return text if found.deviation is None else f"{text} ± {number(found.deviation, metric)}"
 
@@ -45,57 +55,115 @@ def document(suite: str, tables: Sequence[Table]) -> str:
     """Write all tables of a suite."""
     first = tables[0].kind
     version = next(record.suite_version for row in tables[0].rows for record in row.records)
-    source = {
-        "measured": "Measured by lidar2d",
-        "paper": "Published numbers, each with its citation; none of them was measured here",
-        "smoke": "Quick runs that prove that all works, and nothing else",
-    }[first.source]
-    head = f"# {suite}\n\n{source}. Suite version {version}; made by `lidar2d table`, never edited by hand."
-    return "\n\n".join([head, *map(section, tables)]) + "\n"
+    about = f"{_SOURCES[first.source]}. Suite version {version}; made by `lidar2d table`, never edited by hand."
+    return "\n\n".join([f"# {suite}", about, *sections(tables)]) + "\n"
 
 
-def section(table: Table, against: str | None = None) -> str:
-    """Write a table with its title, and what bad weather does where it was judged in it.
+def sections(tables: Sequence[Table], against: str | None = None) -> list[str]:
+    """Write tables, those that differ in the share of the labels alone as one.
 
     Args:
-        table: the numbers.
-        against: name of a row that others are compared with; the frozen baseline's where it is None.
+        tables: the numbers.
+        against: name of a row that others are compared with in bad weather; the frozen baseline's where it is None.
     """
-    parts = [f"## {table.kind.about}", _numbers(table)]
-    if table.kind.weather:
-        parts += _weather(table, against)
-    failed = [f"- {r.method}, seed {r.seed}: {r.error}" for row in table.rows for r in row.records if r.error]
+    groups: dict[Kind, list[Table]] = {}
+    for table in tables:
+        kind = table.kind if table.severities else replace(table.kind, labels=0)
+        groups.setdefault(kind, []).append(table)
+    return [_section(sorted(own, key=lambda each: each.kind.labels), against) for own in groups.values()]
+
+
+def _section(tables: Sequence[Table], against: str | None) -> str:
+    whole = tables[0].kind if len(tables) == 1 else replace(tables[0].kind, labels=100)
+    records = [record for table in tables for row in table.rows for record in row.records]
+    failed = [f"- {record.method}, seed {record.seed}: {record.error}" for record in records if record.error]
+    parts = [f"## {whole.about}", *(_weather(tables[0], against) if tables[0].severities else [_plain(tables)])]
     return "\n\n".join([*parts, *(["Failed:\n\n" + "\n".join(failed)] if failed else [])])
 
 
-def _numbers(table: Table) -> str:
-    metric, kind = table.metric, table.kind
-    if not metric:
+@dataclass(frozen=True)
+class _Column:
+    """One column of numbers."""
+
+    table: Table
+    condition: str
+    metric: str
+
+    def title(self, several: bool) -> str:
+        """Return its head; the share of the labels where there are several."""
+        share = [f"{self.table.kind.labels} %"] if several else []
+        metric = self.metric + _ARROWS[measure(self.metric).better]
+        if self.metric != self.table.metric:
+            return ", ".join([*share, metric])
+        if self.condition != ALL:
+            return ", ".join([*share, self.condition])
+        alone = len(self.table.conditions) == 1
+        return share[0] if several else metric if alone else f"{metric}, {ALL}"
+
+    def of(self, method: str) -> Spread | None:
+        """Return a method's number."""
+        row = self.table.row(method)
+        return None if row is None else row.spread(self.condition, self.metric)
+
+
+def _plain(tables: Sequence[Table]) -> str:
+    """Write tables of different shares of the labels as one: a column a share, or a condition."""
+    several, paper = len(tables) > 1, tables[0].kind.source == "paper"
+    columns = [column for table in tables for column in _columns(table, several)]
+    if not columns:
         return "No evaluation succeeded."
-    where = [CLEAR, *table.corruptions] if kind.weather else list(table.conditions)
-    cited = kind.source == "paper"
-    head = ["method", *(_column(name, metric) for name in where), "teacher", "backbone", "text", "seeds"]
-    rows = []
+    citations = list(dict.fromkeys(r.citation for table in tables for row in table.rows for r in row.records))
+    lines = []
+    for method in dict.fromkeys(row.method for table in tables for row in table.rows):
+        rows = [row for table in tables if (row := table.row(method)) is not None]
+        own = dict.fromkeys(record.citation for row in rows for record in row.records)
+        last = " ".join(f"[{citations.index(each) + 1}]" for each in own) if paper else str(max(r.seeds for r in rows))
+        numbers = [spread(column.of(method), column.metric, paper) for column in columns]
+        lines.append([method, *numbers, *_networks(rows[0]), last])
+    head = ["method", *(column.title(several) for column in columns), *_NETWORKS, "source" if paper else "seeds"]
+    notes = (
+        [f"{columns[0].metric}{_ARROWS[measure(columns[0].metric).better]} by the share of the labels."]
+        if several
+        else []
+    )
+    notes += [_DEVIATION] if any(row.seeds > 1 for table in tables for row in table.rows) else []
+    notes += [f"\\[{number}\\] {text}" for number, text in enumerate(citations, start=1) if paper]
+    return "\n\n".join([grid(head, lines), *notes])
+
+
+def _columns(table: Table, several: bool) -> list[_Column]:
+    """Return a table's headline in each condition, over all frames alone where there are several tables."""
+    conditions = [ALL] if several and ALL in table.conditions else table.conditions
+    found = []
+    for condition in conditions:
+        known = {name for row in table.rows for r in row.by_condition.get(condition, ()) for name in r.metrics}
+        metrics = [table.metric] if table.metric in known else sorted(known)
+        found += [_Column(table, condition, metric) for metric in metrics]
+    return found
+
+
+def _networks(row: Row) -> list[str]:
+    about = row.about
+    backbone = f"{about.backbone} {about.backend}".strip()
+    return [about.teacher or _NONE, backbone or _NONE, "yes" if about.uses_text_supervision else "no"]
+
+
+def _numbers(table: Table) -> str:
+    """Write the headline in clear air and in each kind of bad weather."""
+    metric = table.metric
+    head = ["method", f"{metric}{_ARROWS[measure(metric).better]}, {CLEAR}", *table.corruptions, *_NETWORKS, "seeds"]
+    lines = []
     for row in table.rows:
-        found = [row.weather(name, metric) if name in table.corruptions else row.spread(name, metric) for name in where]
-        about = row.about
-        networks = [about.teacher or _NONE, f"{about.backbone} {about.backend}".strip() or _NONE]
-        text = "yes" if about.uses_text_supervision else "no"
-        last = about.citation if cited else str(row.seeds)
-        rows.append([row.method, *(spread(each, metric) for each in found), *networks, text, last])
-    notes = []
-    if any(row.seeds > 1 for row in table.rows):
-        notes.append("± is the deviation over seeds.")
-    if kind.weather:
-        severities = ", ".join(map(str, table.severities))
-        notes.insert(0, f"Columns of bad weather are means over severities {severities}.")
-    return "\n\n".join([grid([*head[:-1], "citation" if cited else "seeds"], rows), *([" ".join(notes)] if notes else [])])
+        found = [row.spread(CLEAR, metric), *(row.weather(name, metric) for name in table.corruptions)]
+        lines.append([row.method, *(spread(each, metric) for each in found), *_networks(row), str(row.seeds)])
+    severities = ", ".join(map(str, table.severities))
+    return f"{grid(head, lines)}\n\nColumns of bad weather are means over severities {severities}. {_DEVIATION}"
 
 
 def _weather(table: Table, against: str | None) -> list[str]:
     found = [(row, each) for row in table.rows if (each := resilience(table, row)) is not None]
     if not found:
-        return ["No method was judged in all of this weather."]
+        return [_numbers(table), "No method was judged in all of this weather."]
     frozen = table.baseline
     head = ["method", "clear ↑", "bad weather ↑", "worst ↑", "gap ↓", "mRR ↑", *(["mCE ↓"] if frozen else [])]
     lines = [
@@ -106,12 +174,12 @@ def _weather(table: Table, against: str | None) -> list[str]:
         for row, each in found
     ]
     told = (
-        "Scores from 0 to 100: mIoU, AP or recall as above; of depth 100 (1 - DEE), DEE = (AbsRel - δ1 + 1) / 2. Brackets: "
-        "95 % of the draws of scenes and seeds. Worst: the lowest condition. No column tells much alone."
+        "Scores from 0 to 100: mIoU, AP or recall as above; of depth 100 (1 - DEE), DEE = (AbsRel - δ1 + 1) / 2. "
+        "Brackets: 95 % of the draws of scenes and seeds. Worst: the lowest condition. No column tells much alone."
     )
     if frozen is not None:
         told += f" mCE is beside {frozen.network} ({frozen.name}@{frozen.version}, {frozen.digest})."
-    parts = [grid(head, lines), told]
+    parts = [_numbers(table), grid(head, lines), told]
     other = table.row(against or (frozen.method if frozen is not None else ""))
     rows = [row for row, _ in found]
     if other is None or other not in rows:
@@ -127,10 +195,6 @@ def _compared(table: Table, rows: Sequence[Row], other: Row) -> str:
             numbers = (apart.clear, apart.mean, apart.worst, apart.gap, apart.mrr)
             lines.append([row.method, *(estimate(each, signed=True) for each in numbers)])
     return grid(["method", "clear", "bad weather", "worst", "gap", "mRR"], lines)
-
-
-def _column(condition: str, metric: str) -> str:
-    return f"{metric}{_ARROWS[measure(metric).better]}, {condition}" if condition in (CLEAR, ALL) else condition
 
 
 def summary(tables: Sequence[Table]) -> str:

@@ -11,7 +11,7 @@ from lidar2d import recipe, words
 from lidar2d.errors import UsageError, nearest
 from lidar2d.leaderboard.board import Row, Table
 from lidar2d.leaderboard.files import Suite, differences, read, wanted, write
-from lidar2d.leaderboard.markdown import section
+from lidar2d.leaderboard.markdown import sections
 from lidar2d.paths import expanded
 from lidar2d.results.baseline import load_baseline
 from lidar2d.results.measures import measure
@@ -55,7 +55,9 @@ def table(argv: Sequence[str]) -> int:
     if html is not None:
         from lidar2d.leaderboard.page import write_page
 
-        page = write_page([each for own in suites for each in own.tables], expanded(html), list(map(expanded, galleries)))
+        page = write_page(
+            [each for own in suites for each in own.tables], expanded(html), list(map(expanded, galleries))
+        )
         print(f"page  {page}")
         return 0
     files = wanted(suites, store, _readme(readme, folder))
@@ -97,7 +99,7 @@ def _printed(suites: Sequence[Suite], name: str, sort: str | None, against: str 
         if sort not in columns:
             raise UsageError(f"no table of {name} has a column '{sort}'; {nearest(sort, columns)}")
         shown = [_sorted(each, sort) if sort in _columns(each) else each for each in shown]
-    return "\n\n".join(section(each, against) for each in shown)
+    return "\n\n".join(sections(shown, against))
 
 
 def _columns(table: Table) -> list[str]:

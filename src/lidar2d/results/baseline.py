@@ -12,6 +12,7 @@ from lidar2d import recipe
 from lidar2d.errors import UsageError
 
 _WORDS = ("name", "network", "citation", "table", "score", "unit")
+_OWN = ("data", "protocol", "weather", "method")  # of a baseline that was measured here
 _KEYS = {*_WORDS, "version", "severities", "clear", "scores"}
 # of the numbers in the file: the largest, and the share from 0 (worst) to 1 that one of them is
 _UNITS: dict[str, tuple[float, Callable[[float], float]]] = {
@@ -36,6 +37,10 @@ class Baseline:
         clear: score without a corruption, from 0 (worst) to 1.
         scores: of each corruption, one a severity or their mean alone, from 0 (worst) to 1.
         digest: 12 digits that tell what the file says; they go beside every mCE.
+        data: name of the card that it was measured on; "" of published ones, as all below.
+        protocol: under which.
+        weather: table of corruptions with its version.
+        method: name of the row, in tables of records.
     """
 
     name: str
@@ -48,6 +53,14 @@ class Baseline:
     clear: float
     scores: Mapping[str, tuple[float, ...]]
     digest: str
+    data: str = ""
+    protocol: str = ""
+    weather: str = ""
+    method: str = ""
+
+    def of(self, data: str, protocol: str, weather: str) -> bool:
+        """Tell whether scores of such a table are measured by these."""
+        return bool(self.data) and (self.data, self.protocol, self.weather) == (data, protocol, weather)
 
     def over(self, severities: int) -> dict[str, tuple[float, ...]]:
         """Return the scores of so many severities, as :mod:`lidar2d.results.robustness` takes them.
@@ -80,9 +93,12 @@ def load_baseline(name: str) -> Baseline:
 
 
 def _made(given: Mapping[str, Any], path: Path) -> Baseline:
-    if unlike := sorted(_KEYS ^ set(given)):
+    own = [key for key in _OWN if key in given]
+    if own and len(own) < len(_OWN):
+        raise UsageError(f"a baseline with {own[0]} needs all of {', '.join(_OWN)}")
+    if unlike := sorted(_KEYS ^ (set(given) - set(own))):
         raise UsageError(f"{'unknown' if unlike[0] in given else 'missing'} key '{unlike[0]}'")
-    for key in _WORDS:
+    for key in (*_WORDS, *own):
         if not isinstance(given[key], str) or not given[key]:
             raise UsageError(f"{key} is {given[key]!r:.60}; it must be a text")
     if given["name"] != path.stem:
@@ -94,7 +110,7 @@ def _made(given: Mapping[str, Any], path: Path) -> Baseline:
         raise UsageError("scores must hold a list of numbers for each corruption")
     scores = {name: _scores(values, severities, given["unit"], f"scores.{name}") for name, values in table.items()}
     return Baseline(
-        **{key: given[key] for key in _WORDS if key != "unit"},
+        **{key: given[key] for key in (*_WORDS, *own) if key != "unit"},
         version=_whole(given, "version"),
         severities=severities,
         clear=_share(given["clear"], given["unit"], "clear"),
