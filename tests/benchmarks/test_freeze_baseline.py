@@ -1,17 +1,13 @@
 """A frozen baseline says what its records say, and is found by the table that they are of."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
+from freeze_baseline import frozen
 
 from lidar2d.leaderboard.board import resilience, tables
 from lidar2d.results.baseline import load_baseline
 from lidar2d.results.record import Record
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from freeze_baseline import frozen
 
 
 def record(method, condition, severity, seed, miou):
