@@ -13,8 +13,8 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "lidar2d"
 # from the ground up; what stands on one line are siblings
 LAYERS: list[set[str]] = [
-    {"errors", "processes", "docstrings", "writing", "manual", "progress"},
-    {"paths", "results"},
+    {"errors", "processes", "docstrings", "writing", "manual", "progress", "environment"},
+    {"paths", "results", "wandb_login"},
     {"recipe", "frame"},
     {"geometry", "runs", "listing", "optimisation"},
     {"complaints"},
@@ -24,7 +24,7 @@ LAYERS: list[set[str]] = [
     {"methods"},
     {"fit"},
     {"bench"},
-    {"check", "view", "exchange"},
+    {"check", "view", "exchange", "compare"},
     {"cli"},
 ]
 LIGHT = [
@@ -32,6 +32,8 @@ LIGHT = [
     "writing",
     "paths",
     "manual",
+    "environment",
+    "wandb_login",
     "recipe",
     "runs",
     "listing",
@@ -41,6 +43,8 @@ LIGHT = [
     "arguments",
     "bench.suite",
     "bench.verbs",
+    "compare.verb",
+    "compare.plot",
     "cli",
 ]
 SPARSE = {"spconv", "MinkowskiEngine", "torchsparse"}
