@@ -372,6 +372,14 @@ def test_a_run_is_resumed_by_its_folder_alone_and_only_as_its_own_method():
 
 
 @pytest.mark.usefixtures("here")
+def test_the_logger_has_a_short_name():
+    flags = [words.spell_fit(["--method", "toy", *given], (*HEADS, "logger")).flags for given in (
+        ["--logger", "wandb"], ["--logger=wandb"], ["--trainer.logger", "wandb"]
+    )]  # fmt: skip
+    assert flags == [("--trainer.logger", "wandb"), ("--trainer.logger=wandb",), ("--trainer.logger", "wandb")]
+
+
+@pytest.mark.usefixtures("here")
 def test_a_resumed_run_keeps_what_it_computes_and_may_move():
     run = str(saved_run("mine"))
     told = words.spell_fit(["--resume", run, "--trainer.devices", "2", "--data.root=elsewhere"], HEADS)

@@ -85,8 +85,8 @@ metric each setting explains, and which run is best. Runs that have not finished
   --metric NAME[,NAME...]  what is shown; runs are sorted by the first. By default an mIoU of the report of `fit`,
                            clear_probe/adverse or else clear_probe/clear, and the last loss of every stage
   --goal maximize|minimize of the first; the report's numbers go up and losses (STAGE/LOSS) down without it
-  --out DIR                write compare.md, compare.csv with every metric, settings.png with a plot of each setting, and
-                           best.yaml, the recipe of the best run: lidar2d fit --method DIR/best.yaml"""
+  --out DIR                write compare.md, compare.csv with every metric, settings.png with a plot of each setting,
+                           and best.yaml, the recipe of the best run: lidar2d fit --method DIR/best.yaml"""
 
 PREPARE = """\
 lidar2d prepare --method NAME [--data NAME] [--data.root DIR] [--SETTING VALUE ...]

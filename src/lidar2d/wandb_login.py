@@ -6,11 +6,11 @@ import netrc
 import os
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from urllib.parse import urlsplit
 
 from lidar2d.errors import UsageError
 
-INSTALL = "wandb is not installed; pip install 'lidar2d[wandb]'"
 _OWN_HOST = "api.wandb.ai"  # where logins stand that are older than the host's other names
 
 
@@ -23,20 +23,45 @@ def load() -> ModuleType:
     try:
         import wandb
     except ModuleNotFoundError as error:
-        raise UsageError(INSTALL if error.name == "wandb" else f"wandb does not start: {error}") from None
+        if error.name == "wandb":
+            raise UsageError("wandb is not installed; pip install 'lidar2d[wandb]'") from None
+        raise UsageError(f"wandb does not start: {error}; pip install 'lidar2d[wandb]'") from None
     return wandb
 
 
-def has_login() -> bool:
-    """Tell whether wandb would find a key: in the environment, in its settings, or in the .netrc file."""
-    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
-        return True
+def quiet() -> Any:
+    """Return wandb's settings; from here on it says nothing on the screen.
+
+    Raises:
+        UsageError: if one of them is wrong, in the environment or in a file of wandb's.
+    """
     wandb = load()
-    settings = wandb.setup(wandb.Settings(silent=True)).settings
-    if settings.api_key:
+    try:
+        return wandb.setup(wandb.Settings(silent=True)).settings
+    except (wandb.errors.Error, ValueError) as error:
+        raise UsageError(f"wandb does not take its settings: {wrong(error)}") from None
+
+
+def has_login() -> bool:
+    """Tell whether wandb would find a key: in the environment, in its settings, or in the .netrc file.
+
+    Raises:
+        UsageError: if wandb is not installed, or its settings are wrong.
+    """
+    settings = quiet()
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE") or settings.api_key:
         return True
     hosts = {urlsplit(settings.base_url).netloc} | (set() if os.environ.get("WANDB_BASE_URL") else {_OWN_HOST})
     return any(_in_netrc(host) for host in hosts)
+
+
+def wrong(error: Exception) -> str:
+    """Say in a line what wandb holds against something."""
+    listed = getattr(error, "errors", None)  # of pydantic, whose own words are many
+    if callable(listed):
+        first = listed()[0]
+        return f"{'.'.join(map(str, first['loc']))} is '{first['input']}': {first['msg']}"
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def _in_netrc(host: str) -> bool:

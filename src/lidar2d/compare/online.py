@@ -7,7 +7,7 @@ from typing import Any
 from lidar2d.compare.offline import scalars
 from lidar2d.compare.run import Run
 from lidar2d.errors import UsageError
-from lidar2d.wandb_login import has_login, load
+from lidar2d.wandb_login import has_login, load, wrong
 
 PREFIX = "wandb:"
 _FORM = "wandb:ENTITY/PROJECT, wandb:ENTITY/PROJECT/SWEEP or wandb:ENTITY/PROJECT/RUN"
@@ -27,19 +27,15 @@ def read_online(place: str, api: Any = None) -> list[Run | None]:
     parts = path.split("/")
     if len(parts) not in (2, 3) or not all(parts):
         raise UsageError(f"{place}: give {_FORM}")
-    if api is None:
-        if not has_login():
-            raise UsageError(f"{place}: wandb has no login; `wandb login`, or compare folders")
-        wandb = load()
-        wandb.setup(wandb.Settings(silent=True))
+    if api is None and not has_login():
+        raise UsageError(f"{place}: wandb has no login; `wandb login`, or compare folders")
     try:
-        found = wandb.Api() if api is None else api
+        found = load().Api() if api is None else api
         if len(parts) == 2:
             return [_run(each, path) for each in found.runs(path)]
         return [_run(each, path) for each in _sweep_or_run(found, path)]
     except Exception as error:  # each trouble with a server has its own class
-        said = " ".join(str(error).split())[:300] or type(error).__name__
-        raise UsageError(f"{place}: {said}\ngive {_FORM}") from None
+        raise UsageError(f"{place}: {wrong(error)}\ngive {_FORM}") from None
 
 
 def _sweep_or_run(api: Any, path: str) -> list[Any]:

@@ -48,14 +48,15 @@ def best_recipe(comparison: Comparison) -> str:
     if best is None:
         raise ValueError("no run counts")
     metric = comparison.metrics[0]
-    head = f"# Best of {comparison.counted} runs by {metric}, {number(best.metrics[metric])}: {best.name}\n"
+    value = number(metric, best.metrics[metric])
+    head = f"# Best of {comparison.counted} runs by {metric}, {value}: {best.name}\n"
     return head + yaml.safe_dump(best.recipe, sort_keys=False)
 
 
 def _best(comparison: Comparison) -> str:
     metric, count = comparison.metrics[0], len(comparison.runs)
     if comparison.best is None:
-        return f"none of {count} runs has finished with {metric}"
+        return f"no run has finished with {metric}"
     first = "highest" if comparison.goal == "maximize" else "lowest"
     said = f"sorted by {metric}, the {first} first"
     left = count - comparison.counted

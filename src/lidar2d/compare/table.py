@@ -24,7 +24,6 @@ NONE = "–"  # of a setting that a run does not have, or a metric that it did n
 _KEPT = "trainer.precision"  # of the trainer's settings, what the numbers depend on
 _CLASS = re.compile(r"lidar2d(?:\.\w+)*\.([A-Z]\w*)")
 _OTHER = "pairs"  # what a stage logs beside its losses
-_SMALL = 10  # below which metrics have four decimals
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,8 @@ def compare(found: Sequence[Run], asked: Sequence[str], goal: Goal | None) -> Co
     by = metrics[0]
     upwards = from_report(by) if goal is None else goal == "maximize"
     ranked = sorted(found, key=lambda run: _place(run, by, upwards))
-    settings = tuple(map(_settings, ranked))
+    plainly = [_settings(run) for run in ranked]
+    settings = tuple(_with_groups(each, plainly) for each in plainly)
     names = tuple(_varying(settings))
     return Comparison(tuple(ranked), settings, names, metrics, "maximize" if upwards else "minimize")
 
@@ -86,7 +86,7 @@ def rows(comparison: Comparison) -> list[list[str]]:
     body = []
     for run, settings in zip(comparison.runs, comparison.settings, strict=True):
         values = [shown(settings[name]) if name in settings else NONE for name in comparison.parameters]
-        metrics = [number(run.metrics[name]) if name in run.metrics else NONE for name in comparison.metrics]
+        metrics = [number(name, run.metrics[name]) if name in run.metrics else NONE for name in comparison.metrics]
         body.append([run.name, _mark(comparison, run), *values, *metrics])
     return [head, *body]
 
@@ -138,9 +138,9 @@ def shown(value: Any) -> str:
     return found[1] if found else text
 
 
-def number(value: float) -> str:
-    """Return a metric as it stands in a table."""
-    return f"{value:.4f}" if abs(value) < _SMALL else f"{value:.2f}"
+def number(name: str, value: float) -> str:
+    """Return a metric as it stands in a table: mIoU in percent with two decimals, six digits of anything else."""
+    return f"{value:.2f}" if from_report(name) and "cosine" not in name else f"{value:.6g}"
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -192,12 +192,11 @@ def _varying(settings: Sequence[Settings]) -> list[str]:
     What only some runs have counts where those differ, or where nothing above says why the others lack it: that one
     method has a temperature follows from which method it is.
     """
-    filled = [_with_groups(each, settings) for each in settings]
-    names = dict.fromkeys(name for each in filled for name in each)
-    given = {name: [plain(each[name]) for each in filled if name in each] for name in names}
+    names = dict.fromkeys(name for each in settings for name in each)
+    given = {name: [plain(each[name]) for each in settings if name in each] for name in names}
     differ = {name for name, values in given.items() if len(set(values)) > 1}
     for name in sorted(names, key=lambda name: name.count(".")):
-        if len(given[name]) < len(filled) and not any(above in differ for above in _above(name)):
+        if len(given[name]) < len(settings) and not any(above in differ for above in _above(name)):
             differ.add(name)
     return [name for name in names if name in differ]
 

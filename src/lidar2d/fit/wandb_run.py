@@ -20,7 +20,7 @@ from lidar2d.errors import UsageError
 from lidar2d.fit.folder import RunFolder
 from lidar2d.fit.options import TrainerOptions
 from lidar2d.results.numbers import numbers
-from lidar2d.wandb_login import has_login, load
+from lidar2d.wandb_login import has_login, load, wrong
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -96,10 +96,10 @@ def check_wandb() -> None:
     """Refuse to log to wandb where that cannot be, before anything is written.
 
     Raises:
-        UsageError: if it is not installed, or told to be online without a login.
+        UsageError: if it is not installed, its settings are wrong, or it is told to be online without a login.
     """
-    load()
-    if os.environ.get("WANDB_MODE") in ("online", "run", "shared") and not has_login():
+    login = has_login()
+    if os.environ.get("WANDB_MODE") in ("online", "run", "shared") and not login:
         raise UsageError("WANDB_MODE asks for wandb online, and it has no login; `wandb login`, or unset WANDB_MODE")
 
 
@@ -124,6 +124,7 @@ def opened(folder: RunFolder, options: TrainerOptions) -> Iterator[WandbRun]:
 
 def _begin(folder: RunFolder, options: TrainerOptions) -> Run:
     wandb = load()
+    mode = None if has_login() or "WANDB_MODE" in os.environ else "offline"
     path = folder.path / _KEPT
     kept = folder.load_json(_KEPT) if path.is_file() else {}
     config = {"recipe": recipe.read(folder.recipe), "environment": environment() | {"devices": _devices(options)}}
@@ -136,13 +137,13 @@ def _begin(folder: RunFolder, options: TrainerOptions) -> Run:
             name=folder.path.resolve().name,
             dir=str(folder.path),
             config=config,
-            mode=None if "WANDB_MODE" in os.environ or has_login() else "offline",
+            mode=mode,
             resume="allow" if kept else None,
             settings=wandb.Settings(silent=True, console="off"),  # what `fit` prints is its own
         )
     except (wandb.errors.Error, ValueError, TimeoutError) as error:
-        said = " ".join(str(error).split())[:300]
-        raise UsageError(f"wandb refuses: {said}\nWANDB_MODE=offline keeps its files in the run folder") from None
+        go_on = f"WANDB_MODE=offline lidar2d fit --resume {folder.path}"
+        raise UsageError(f"wandb refuses: {wrong(error)}\nto go on with its files in the run folder: {go_on}") from None
     if not run.disabled:
         found = {"id": run.id, "project": run.project, "entity": run.entity}
         folder.save_json(_KEPT, {key: value for key, value in found.items() if value})
