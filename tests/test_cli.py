@@ -411,10 +411,10 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]):
     short = capsys.readouterr().out
     assert cli.main(["--help"]) == 0
     assert capsys.readouterr().out == short
-    assert len(short.splitlines()) < 16
+    assert len(short.splitlines()) < 20
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out == f"lidar2d {__version__}\n"
-    for verb in ("fit", "check", "view", "list"):
+    for verb in ("fit", "compare", "check", "view", "list"):
         assert cli.main([verb, "--help"]) == 0
         assert capsys.readouterr().out.startswith(f"lidar2d {verb}")
 
@@ -423,7 +423,7 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]):
     ("given", "answer"),
     [
         ("fti", "no command 'fti'; did you mean 'fit'?"),
-        ("table", "no command 'table'; known: bench, check, eval, fit, list, prepare, view, weights"),
+        ("table", "no command 'table'; known: bench, check, compare, eval, fit, list, prepare, view, weights"),
         ("list", "list takes one word: methods, datasets, suites, protocols, networks"),
         ("list method", "nothing called 'method' to list; did you mean 'methods'?"),
         ("check --dat kitti", "check has no flag --dat; did you mean '--data'?"),
