@@ -14,6 +14,8 @@ from lidar2d.compare.run import Run
 from lidar2d.errors import UsageError, nearest
 from lidar2d.paths import expanded
 
+_LINK = "latest-run"  # of wandb's, to one of the others
+
 
 def find(places: Sequence[str]) -> tuple[list[Run], int]:
     """Read the runs of some places, and count those that are not of lidar2d.
@@ -58,9 +60,12 @@ def _runs_in(place: str) -> list[Path]:
         raise UsageError(f"there is no {path.absolute()}{f'; {nearest(place, known)}' if known else ''}")
     if not path.is_dir():
         raise UsageError(f"{path} is a file; name the folder of a run, or one that holds several")
-    if _is_run(path):
-        return [path]
-    inside = sorted(folder for folder in _folders(path) if _is_run(folder))
+    try:
+        if _is_run(path):
+            return [path]
+        inside = sorted(folder for folder in _folders(path) if _is_run(folder))
+    except OSError as error:
+        raise UsageError(f"cannot look into {error.filename}: {error.strerror}") from None
     if not inside:
         raise UsageError(f"{path} holds no run: neither {runs.RECIPE} nor a log of wandb's, in it or in its folders")
     return inside
@@ -68,8 +73,8 @@ def _runs_in(place: str) -> list[Path]:
 
 def _folders(path: Path) -> Iterator[Path]:
     for folder in (path, path / "wandb"):
-        if folder.is_dir():  # wandb links the latest of its runs
-            yield from (each for each in folder.iterdir() if each.is_dir() and not each.is_symlink())
+        if folder.is_dir():
+            yield from (each for each in folder.iterdir() if each.is_dir() and each.name != _LINK)
 
 
 def _is_run(path: Path) -> bool:

@@ -19,11 +19,12 @@ _WIDE, _TALL = 2.9, 2.6  # inches of a panel
 _DPI = 110
 _SPREAD = 20  # ratio of the largest to the smallest value from which an axis is logarithmic
 _LONG = 14  # characters of a value on an axis
+_ROOM = 30  # characters that stand beside each other below a panel
 _DOT, _BEST, _MEAN = "#4477aa", "#cc3311", "#bbbbbb"
 
 
 def plot(comparison: Comparison, weighed: Sequence[Matter]) -> bytes:
-    """Draw the weightiest settings as a PNG file; the best run is red, and a line joins the means of each value.
+    """Draw the weightiest settings as a PNG file; the best run is red, and a line joins the values' means.
 
     Args:
         comparison: at least one of its runs counts.
@@ -53,8 +54,9 @@ def _panel(axes: Axes, matter: Matter, best: float) -> None:
     places, names = _places(matter)
     scores = np.array(matter.scores)
     different = sorted(set(places))
-    means = [scores[np.array(places) == place].mean() for place in different]
-    axes.plot(different, means, color=_MEAN, linewidth=1, zorder=1)
+    if matter.share is not None:  # else it would join single runs
+        means = [scores[np.array(places) == place].mean() for place in different]
+        axes.plot(different, means, color=_MEAN, linewidth=1, zorder=1)
     axes.scatter(places, scores, s=22, color=[_BEST if score == best else _DOT for score in scores], zorder=2)
     told = [f"explains {matter.share:.0%}"] if matter.share is not None else []
     told += [f"rank {matter.rank:+.2f}"] if matter.rank is not None else []
@@ -69,7 +71,7 @@ def _panel(axes: Axes, matter: Matter, best: float) -> None:
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xticks(different, names or [f"{place:g}" for place in different])
-    if names is not None and any(len(name) > 5 for name in names):
+    if names is not None and sum(map(len, names)) > _ROOM:
         axes.tick_params(axis="x", labelrotation=30)
 
 
@@ -77,7 +79,7 @@ def _places(matter: Matter) -> tuple[list[float], list[str] | None]:
     """Return where values stand on the axis, and their names unless they are numbers."""
     if matter.numeric:
         return [float(value) for value in matter.values], None
-    names = sorted(set(matter.values))
+    names = sorted(set(matter.values), key=shown)
     short = [name if len(name) <= _LONG else f"…{name[1 - _LONG :]}" for name in map(shown, names)]
     return [float(names.index(value)) for value in matter.values], short
 

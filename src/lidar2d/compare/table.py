@@ -132,8 +132,8 @@ def plain(value: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value as it stands in a table; classes of lidar2d without their modules."""
-    text = plain(value)
+    """Return a value as it stands in a table: numbers to six digits, classes of lidar2d without their modules."""
+    text = f"{value:.6g}" if isinstance(value, float) else plain(value)
     found = _CLASS.fullmatch(text)
     return found[1] if found else text
 

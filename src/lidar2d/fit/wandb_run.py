@@ -124,7 +124,7 @@ def opened(folder: RunFolder, options: TrainerOptions) -> Iterator[WandbRun]:
 
 def _begin(folder: RunFolder, options: TrainerOptions) -> Run:
     wandb = load()
-    mode = None if has_login() or "WANDB_MODE" in os.environ else "offline"
+    mode = None if has_login() or os.environ.get("WANDB_MODE") else "offline"
     path = folder.path / _KEPT
     kept = folder.load_json(_KEPT) if path.is_file() else {}
     config = {"recipe": recipe.read(folder.recipe), "environment": environment() | {"devices": _devices(options)}}
