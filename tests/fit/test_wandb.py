@@ -13,6 +13,7 @@ import pytest
 from command_line import SMALL, CommandLine
 
 from lidar2d.compare.folder import read_folder
+from lidar2d.compare.offline import read_offline
 from lidar2d.compare.places import find
 from lidar2d.errors import UsageError
 from lidar2d.fit.wandb_run import check_wandb
@@ -121,9 +122,11 @@ def test_a_wrong_setting_of_wandbs_is_told_in_a_line(line):
     assert "UsageError: wandb does not take its settings: mode is 'somewhere': Input should be 'online'" in last
 
 
-def test_a_sweeps_agent_names_the_run(line, tmp_path):
+def test_of_two_processes_one_logs_into_the_run_that_a_sweeps_agent_names(line, tmp_path):
     line.environment |= {"WANDB_SWEEP_ID": "s1", "WANDB_RUN_ID": "named", "WANDB_MODE": "offline"}
-    short = ["--method.pretrain.steps", "1", "--method.pretrain.warmup", "0", "--trainer.report", "false"]
-    line.fit("ppkt", "one", *short, "--logger", "wandb")
+    short = ["--method.pretrain.steps", "2", "--method.pretrain.warmup", "0", "--trainer.report", "false"]
+    two = ["--trainer.devices", "2", "--trainer.accelerator", "cpu", "--data.batch_size", "4"]
+    line.fit("ppkt", "one", *short, *two, "--logger", "wandb")
     assert json.loads((tmp_path / "one/wandb.json").read_text())["id"] == "named"
-    assert len(list(tmp_path.glob("one/wandb/offline-run-*-named"))) == 1
+    (log,) = tmp_path.glob("one/wandb/offline-run-*-named/run-named.wandb")
+    assert read_offline([log]).metrics == read_folder(tmp_path / "one").metrics
