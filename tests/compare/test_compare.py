@@ -45,6 +45,7 @@ def make(tmp_path):
     def write(name, recipe, adverse=None, losses=None, finished=True):
         run = tmp_path / "runs" / name
         run.mkdir(parents=True)
+        recipe["trainer"]["report"] = adverse is not None
         (run / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
         for part, rows in (losses or {}).items():
             log = run / "logs" / part / "metrics.csv"
@@ -148,6 +149,12 @@ def test_unfinished_runs_are_shown_last_and_count_for_nothing(grid, make, tmp_pa
     only = compare_places([str(grid / "cut"), "--out", str(tmp_path / "none")])
     assert "no run has finished" in only
     assert not (tmp_path / "none/best.yaml").exists()
+
+
+def test_a_run_that_was_killed_in_its_report_has_not_finished(make):
+    run = make("one", recipe_of(), adverse=1.0, losses=LOSSES)
+    (run / "report.json").unlink()
+    assert table(run, "--metric", "anchor/loss")["one"] == ["unfinished", "0.123457"]
 
 
 def test_runs_are_sorted_by_the_metric_that_is_named_and_towards_its_goal(grid):

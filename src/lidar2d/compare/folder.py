@@ -26,7 +26,8 @@ def read_folder(path: Path) -> Run:
     report = path / "report.json"
     metrics = _losses(path / "logs") | (numbers(_json(report)) if report.is_file() else {})
     content = recipe.read(runs.saved_recipe(path))
-    return Run(path.resolve().name, str(path), content, metrics, (path / "losses.json").is_file())
+    judged = report.is_file() or not (content.get("trainer") or {}).get("report", True)
+    return Run(path.resolve().name, str(path), content, metrics, judged and (path / "losses.json").is_file())
 
 
 def _losses(logs: Path) -> dict[str, float]:
