@@ -166,7 +166,7 @@ def _record(verdict: Verdict, facts: dict[str, Any], test: Source) -> Record:
         error="" if known else "no frame under this condition tells the truth that is asked for",
         selection_rule=verdict.chosen,
         frames=verdict.frames,
-        weather=weathered.table if weathered else "",
+        weather=weathered.told(verdict.condition) if weathered else "",
         fingerprint=weathered.fingerprint(verdict.condition) if weathered else "",
         **facts,
     )

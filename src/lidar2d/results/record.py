@@ -74,7 +74,7 @@ class Record:
     recipe: str = ""  # first 12 digits of SHA-256
     weights: str = ""
     data_list: str = ""  # of the frames' tokens
-    weather: str = ""  # table of the corruption, with its version, such as weather-v1@1
+    weather: str = ""  # table of the corruption, with its version, such as weather-v1@1, and whether it reads labels
     fingerprint: str = ""  # of what the sensors saw under the corruption: first 12 digits of SHA-256
     asked: str = ""  # of the protocol's file
     shown: str = ""  # how frames were read: image size, sweeps, cameras, range, and what heads were chosen on
