@@ -24,6 +24,7 @@ from lidar2d.frame import Batch, Boxes, Pairs
 # of a box, by its corners: those of the bottom, of the top, and the upright ones
 _EDGES = ([0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3], [1, 2, 3, 0, 5, 6, 7, 4, 4, 5, 6, 7])
 _NEAREST = 0.1  # metres before the camera, from which on boxes are seen
+_MARGIN = 1e-3  # metres around boxes, for rounding
 
 
 @dataclass(frozen=True)
@@ -163,8 +164,16 @@ def box_corners(geometry: Tensor) -> Tensor:
 
 def points_in_boxes(xyz: Tensor, geometry: Tensor) -> Tensor:
     """Return a mask (M, N): which point lies inside, or on the surface of, which box."""
-    local = _rotate_xy(xyz.to(geometry.dtype)[None] - geometry[:, None, :3], -geometry[:, 6, None])
-    return (local.abs() <= geometry[:, None, 3:6] / 2).all(-1)
+    xyz = xyz.to(geometry.dtype)
+    # most points are near no box, and are not turned into its axes
+    reach = geometry[:, 3:5].norm(dim=1) / 2 + _MARGIN
+    low, high = ((geometry[:, :2] + side * reach[:, None]).unsqueeze(-1) for side in (-1, 1))
+    x, y = xyz[:, 0], xyz[:, 1]
+    inside: Tensor = (x >= low[:, 0]) & (x <= high[:, 0]) & (y >= low[:, 1]) & (y <= high[:, 1])
+    box, point = inside.nonzero(as_tuple=True)
+    local = _rotate_xy(xyz[point] - geometry[box, :3], -geometry[box, 6])
+    inside[box, point] = (local.abs() <= geometry[box, 3:6] / 2).all(-1)
+    return inside
 
 
 def image_rectangles(geometry: Tensor, image_from_lidar: Tensor, size: tuple[float, float]) -> Tensor:

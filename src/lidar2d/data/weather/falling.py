@@ -88,12 +88,13 @@ def _splat(
     height, width = size
     column, row = np.floor(x - 0.5), np.floor(y - 0.5)
     right, below = x - 0.5 - column, y - 0.5 - row
-    total = np.zeros(height * width)
+    indices, parts = [], []
     for down in (0, 1):
         for across in (0, 1):
             at_column, at_row = column + across, row + down
             inside = (at_column >= 0) & (at_column < width) & (at_row >= 0) & (at_row < height)
             part = weight * (below if down else 1 - below) * (right if across else 1 - right)
-            index = (at_row * width + at_column)[inside].astype(np.int64)
-            total += np.bincount(index, part[inside], height * width)
+            indices.append((at_row * width + at_column)[inside].astype(np.int64))
+            parts.append(part[inside])
+    total = np.bincount(np.concatenate(indices), np.concatenate(parts), height * width)
     return torch.from_numpy(total.reshape(height, width).astype(np.float32))

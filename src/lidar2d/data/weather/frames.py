@@ -60,38 +60,50 @@ def corrupt(frame: Frame, bad: Bad, card: Card) -> Frame:
         DataError: if the corruption should have changed a sensor's data, and has not; or if it reads the labels of
             points, and there are none.
     """
-    corruption, token = bad.corruption, frame.token
-    points = frame.points.numpy()
-    scene = Scene(plane(points), bad.seed(token, _WORLD), len(frame.images))
-    if corruption.cameras and len(frame.images):
-        images = _pictures(frame, bad, scene)
-        if torch.equal(images, frame.images):
-            raise DataError(f"{bad} has left the images of frame {token} as they were; it is no corruption of them")
-        frame = replace(frame, images=images, files=())
-    if corruption.lidar and len(points):
-        frame = replace(frame, boxes=_with_hits(frame))
-        rng = np.random.default_rng(bad.seed(token, "lidar"))
-        sweep = Sweep(points, scene, card.elevation, card.beams)
-        found = corruption.echoes(_labelled(sweep, frame, bad, card) if corruption.reads_labels else sweep, rng)
-        unchanged = len(found.points) == len(points) and np.array_equal(found.points, points)
-        if unchanged and not corruption.reads_labels:
-            raise DataError(f"{bad} has left the points of frame {token} as they were; it is no corruption of them")
-        frame = replace(frame, points=torch.from_numpy(found.points), labels=_labels(frame.labels, found))
-    return frame
+    scene = Scene(plane(frame.points.numpy()), bad.seed(frame.token, _WORLD), len(frame.images))
+    found = frame
+    if bad.corruption.cameras and len(frame.images):
+        found = replace(found, images=pictures(frame, bad, scene), files=())
+    return swept(found, bad, scene, card) if bad.corruption.lidar and len(frame.points) else found
 
 
-def _pictures(frame: Frame, bad: Bad, scene: Scene) -> Tensor:
+def pictures(frame: Frame, bad: Bad, scene: Scene) -> Tensor:
+    """Return what the cameras of a clear frame take instead.
+
+    Raises:
+        DataError: if that is what they took.
+    """
     images = torch.empty_like(frame.images)
     far = cache(partial(reaches, frame))  # of all cameras at once, when the first of them asks
     for index in range(len(images)):
         rng = np.random.default_rng(bad.seed(frame.token, f"camera {index}"))
         images[index] = bad.corruption.picture(_view(frame, index, far, scene), rng)
-    return images.div_(255)
+    if torch.equal(images.div_(255), frame.images):
+        raise DataError(f"{bad} has left the images of frame {frame.token} as they were; it is no corruption of them")
+    return images
 
 
 def _view(frame: Frame, index: int, far: Callable[[], Tensor], scene: Scene) -> View:
     pixels = (frame.images[index] * 255).round_().clamp_(0, 255).byte()
     return View(pixels, lambda: far()[index], frame.intrinsics[index], frame.cam_from_lidar[index], scene, index)
+
+
+def swept(frame: Frame, bad: Bad, scene: Scene, card: Card) -> Frame:
+    """Return a frame with what its LiDAR sees instead.
+
+    Raises:
+        DataError: if that is what it saw, or labels are read and there are none.
+    """
+    corruption, points = bad.corruption, frame.points.numpy()
+    sweep = Sweep(points, scene, card.elevation, card.beams)
+    sweep = _labelled(sweep, frame, bad, card) if corruption.reads_labels else sweep
+    found = corruption.echoes(sweep, np.random.default_rng(bad.seed(frame.token, "lidar")))
+    unchanged = len(found.points) == len(points) and np.array_equal(found.points, points)
+    if unchanged and not corruption.reads_labels:
+        raise DataError(f"{bad} has left the points of frame {frame.token} as they were; it is no corruption of them")
+    return replace(
+        frame, points=torch.from_numpy(found.points), labels=_labels(frame.labels, found), boxes=_with_hits(frame)
+    )
 
 
 def _labelled(sweep: Sweep, frame: Frame, bad: Bad, card: Card) -> Sweep:

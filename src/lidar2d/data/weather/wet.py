@@ -15,7 +15,7 @@ from lidar2d.data.weather.air import Glass, air_light
 from lidar2d.data.weather.beams import reach, strongest
 from lidar2d.data.weather.corruption import Corruption, Echoes, Floats, Sweep, View
 from lidar2d.data.weather.ground import height
-from lidar2d.data.weather.light import brightness, displayed, linear
+from lidar2d.data.weather.light import brightness, displayed, linear, reduced
 from lidar2d.errors import within
 
 _DEPTH = 1.2  # millimetres of an asphalt's texture; as much water covers all of it: Hahner et al., CVPR 2022
@@ -99,8 +99,12 @@ def film(view: View, light: Tensor, covered: float) -> Glass:
     """
     direction, up, flat = _road(view)
     cosine = torch.einsum("chw,c->hw", direction, up)
-    small = F.adaptive_avg_pool2d(light, (view.reach.shape[0], view.reach.shape[1]))
-    seen = _seen_by(view, small, direction, direction - 2 * cosine * up[:, None, None], air_light(light))
+    small = reduced(light, (view.reach.shape[0], view.reach.shape[1]))
+    mirror = direction - 2 * cosine * up[:, None, None]
+    seen = air_light(light).expand_as(small).clone()
+    road = flat > 0
+    if road.any():  # elsewhere nothing is mirrored
+        seen[:, road] = _seen_by(view, small, (direction * view.reach)[:, road], mirror[:, road], seen[:, 0, :1])
     wet = covered * flat
     share = torch.from_numpy(fresnel(cosine.numpy())) * wet
     dark = ((1 - STRAIGHT) / _INDEX**2) / (1 - _INSIDE * brightness(small))  # of what is scattered under the film
@@ -121,31 +125,31 @@ def _road(view: View) -> tuple[Tensor, Tensor, Tensor]:
     return direction, up, flat.float()
 
 
-def _seen_by(view: View, light: Tensor, direction: Tensor, mirror: Tensor, sky: Tensor) -> Tensor:
-    """Return the light (3, h, w) that comes along mirrored rays (3, h, w) from where the first rays end.
+def _seen_by(view: View, light: Tensor, start: Tensor, mirror: Tensor, sky: Tensor) -> Tensor:
+    """Return the light (3, N) that comes along mirrored rays (3, N) to where they start.
 
     Ripples smear what they show upward.
     """
-    start, scene = direction * view.reach, view.reach[None, None]
-    place, met, before = torch.zeros_like(start[:2]), torch.zeros_like(view.reach, dtype=torch.bool), 0.0
+    scene = view.reach[None, None]
+    place, met, before = torch.zeros_like(start[:2]), torch.zeros_like(start[0], dtype=torch.bool), 0.0
     for step in np.geomspace(*_STEPS):
         at = start + float(step) * mirror
         grid = _projected(view, at)
-        there = F.grid_sample(scene, grid.permute(1, 2, 0)[None], mode="nearest", align_corners=False)[0, 0]
+        there = F.grid_sample(scene, grid.T[None, None], mode="nearest", align_corners=False)[0, 0, 0]
         behind = at.square().sum(0).sqrt() - there
         # behind what is seen there, and hardly farther than this step is long: else the ray passes behind it
         hit = ~met & (at[2] > 0) & (behind > 0) & (behind < 1 + 2 * (step - before)) & (grid.abs() < 1).all(0)
         place, met, before = torch.where(hit, grid, place), met | hit, float(step)
     endless = _projected(view, mirror)
     known = met | ((endless.abs() < 1).all(0) & (mirror[2] > 0))
-    grid = torch.where(met, place, endless).permute(1, 2, 0)[None]
+    grid = torch.where(met, place, endless).T[None, None]
     smeared = F.avg_pool2d(light[None], (max(1, light.shape[1] // _RIPPLES), 1), ceil_mode=True)
-    found = F.grid_sample(smeared, grid, padding_mode="border", align_corners=False)[0]
+    found = F.grid_sample(smeared, grid, padding_mode="border", align_corners=False)[0, :, 0]
     return torch.where(known, found, sky)
 
 
 def _projected(view: View, places: Tensor) -> Tensor:
-    """Project places (3, h, w) in the camera's axes to (2, h, w), from -1 to 1 over the image."""
+    """Project places (3, N) in the camera's axes to (2, N), from -1 to 1 over the image."""
     rows, columns = view.size
     matrix, ahead = view.intrinsics.float(), places[2].clamp_min(1e-3)
     u = (matrix[0, 0] * places[0] + matrix[0, 1] * places[1]) / ahead + matrix[0, 2]
