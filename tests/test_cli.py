@@ -415,7 +415,7 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]):
     ("given", "answer"),
     [
         ("fti", "no command 'fti'; did you mean 'fit'?"),
-        ("table", "no command 'table'; known: bench, check, eval, fit, list, prepare, view, weights"),
+        ("paint", "no command 'paint'; known: bench, check, eval, fit, list, prepare, table, view, weights"),
         ("list", "list takes one word: methods, datasets, suites, protocols, networks"),
         ("list method", "nothing called 'method' to list; did you mean 'methods'?"),
         ("check --dat kitti", "check has no flag --dat; did you mean '--data'?"),

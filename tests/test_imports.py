@@ -14,8 +14,9 @@ SOURCE = Path(__file__).parents[1] / "src" / "lidar2d"
 # from the ground up; what stands on one line are siblings
 LAYERS: list[set[str]] = [
     {"errors", "processes", "docstrings", "writing", "manual", "progress"},
-    {"paths", "results"},
-    {"recipe", "frame"},
+    {"paths"},
+    {"recipe"},
+    {"results", "frame"},
     {"geometry", "runs", "listing", "optimisation"},
     {"complaints"},
     {"words", "arguments"},
@@ -24,7 +25,7 @@ LAYERS: list[set[str]] = [
     {"methods"},
     {"fit"},
     {"bench"},
-    {"check", "view", "exchange"},
+    {"check", "view", "exchange", "leaderboard"},
     {"cli"},
 ]
 LIGHT = [
@@ -41,6 +42,7 @@ LIGHT = [
     "arguments",
     "bench.suite",
     "bench.verbs",
+    "leaderboard.verbs",
     "cli",
 ]
 SPARSE = {"spconv", "MinkowskiEngine", "torchsparse"}

@@ -57,6 +57,7 @@ def _dispatch(argv: list[str]) -> int:
         "fit": _fit,
         "eval": _eval,
         "bench": _bench,
+        "table": _table,
         "prepare": _prepare,
         "view": _view,
         "check": _check,
@@ -199,6 +200,15 @@ def _bench(argv: list[str]) -> int:
     except KeyboardInterrupt:
         print("lidar2d: interrupted; the same command goes on where it was", file=sys.stderr)
         return INTERRUPTED
+
+
+def _table(argv: list[str]) -> int:
+    if "-h" in argv or "--help" in argv:
+        _say(manual.TABLE)
+        return 0
+    from lidar2d.leaderboard.verbs import table
+
+    return 1 if table(argv) else 0
 
 
 def _prepare(argv: list[str]) -> int:

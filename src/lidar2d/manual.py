@@ -11,6 +11,7 @@ lidar2d: distillation between cameras and LiDAR
   lidar2d fit --resume runs/NAME                     go on with a run
   lidar2d eval --checkpoint runs/NAME --protocol seg3d-lp/town@1    judge its features
   lidar2d bench --suite smoke                        every method under every protocol, into records
+  lidar2d table                                      records into Markdown, CSV and the README's leaderboard
   lidar2d view --data kitti --data.root DIR --index 3      draw a frame, its points and boxes
   lidar2d prepare --method slidr --data nuscenes --data.root DIR      make what a method wants beside the images
   lidar2d check --data nuscenes --data.root DIR      is every file there, and readable?
@@ -70,6 +71,21 @@ recorded with its error, and the rest goes on; exit status 1 then. A killed benc
   --results DIR            of the records (results);  --runs DIR: of the runs (runs/bench/SUITE)
   --device cpu|cuda|auto   where to judge
   --method.SETTING VALUE   and --trainer.SETTING VALUE: given to every training beside the suite's own"""
+
+TABLE = """\
+lidar2d table [--check | --suite NAME | --html DIR] [--results DIR]
+
+Writes, from the records of each suite, RESULTS/SUITE.md and RESULTS/SUITE.csv, and the leaderboard in the README beside
+RESULTS. Nothing in them is typed by hand.
+
+  --check            writes nothing; says where files differ from the records, and which records are out of bounds,
+                     stand twice or mix versions. Exit status 1 if files differ, 2 if records are wrong
+  --suite NAME       prints the tables of one suite, and writes nothing
+    --sort COLUMN    the best first by a condition or a kind of weather: clear, fog, fog-3, all, method
+    --against ROW    another row that the others are compared with, by intervals
+  --html DIR         a page to look at and to share: sorts, filters, plots, and every record
+    --gallery DIR ...  pictures that `lidar2d eval --save-images DIR` made, shown on the page
+  --results DIR      of the records (results);  --readme FILE: whose leaderboard is made"""
 
 PREPARE = """\
 lidar2d prepare --method NAME [--data NAME] [--data.root DIR] [--SETTING VALUE ...]

@@ -162,3 +162,29 @@ def take(argv: Sequence[str], flag: str, default: str | None = None) -> tuple[st
 def _class_path(path: Path) -> str:
     method = recipe.read(path).get("method")
     return str(method.get("class_path")) if isinstance(method, dict) else ""
+
+
+def several(argv: Sequence[str], flag: str) -> tuple[list[str], list[str]]:
+    """Take ``--flag A B C`` out of the words.
+
+    Raises:
+        UsageError: if nothing follows the flag.
+    """
+    found: list[str] = []
+    rest: list[str] = []
+    taking = False
+    for word in argv:
+        if word.startswith("--"):
+            head, equals, value = word.partition("=")
+            taking = head == flag
+            if not taking:
+                rest.append(word)
+            elif equals:
+                found.append(value)
+        elif taking:
+            found.append(word)
+        else:
+            rest.append(word)
+    if not found and any(word.partition("=")[0] == flag for word in argv):
+        raise UsageError(f"{flag} needs a value")
+    return found, rest

@@ -31,9 +31,10 @@ class Kind:
     labels: int
     weather: str  # table of corruptions with its version
 
-    def __str__(self) -> str:
-        """Say what the table is about, in a line."""
-        share = "" if self.labels == 100 else f", {self.labels} % of the labels"
+    @property
+    def about(self) -> str:
+        """What the table is about, in a line."""
+        share = {100: "", 0: ", no labels"}.get(self.labels, f", {self.labels} % of the labels")
         return f"{self.protocol} on {self.data}{share}" + (f", {self.weather}" if self.weather else "")
 
 
@@ -70,7 +71,12 @@ class Row:
     @property
     def about(self) -> Record:
         """A record that says which networks these are."""
-        return self.records[0]
+        return next((record for record in self.records if not record.error), self.records[0])
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds have numbers."""
+        return len({record.seed for record in self.records if not record.error})
 
     def spread(self, condition: str, metric: str) -> Spread | None:
         """Return a number under a condition, over seeds."""
@@ -116,6 +122,21 @@ class Table:
         """The kinds of bad weather, as the records name them."""
         listed = [record for row in self.rows for record in row.records if record.severity]
         return list(dict.fromkeys(record.condition for record in listed))
+
+    @property
+    def severities(self) -> list[int]:
+        """Those of the bad weather."""
+        return sorted({record.severity for row in self.rows for record in row.records if record.severity})
+
+    def bad(self, row: Row) -> Spread | None:
+        """Return a row's headline in bad weather: the mean over corruptions of that over severities, over seeds."""
+        by_seed: dict[int, dict[str, list[float]]] = {}
+        for records in row.by_condition.values():
+            for record in records:
+                if record.severity and self.metric in record.metrics:
+                    own = by_seed.setdefault(record.seed, {})
+                    own.setdefault(record.condition, []).append(record.metrics[self.metric])
+        return spread([fmean(map(fmean, own.values())) for own in by_seed.values()])
 
     def row(self, method: str) -> Row | None:
         """Return the row of a method."""
@@ -217,14 +238,10 @@ def tables(records: Iterable[Record], baselines: Sequence[Baseline] = ()) -> lis
     """
     by_kind: dict[Kind, list[Record]] = {}
     for record in records:
-        kind = Kind(record.suite, record.source, record.data, record.protocol, record.labels, _weather(record))
+        kind = Kind(record.suite, record.source, record.data, record.protocol, record.labels, record.weather)
         by_kind.setdefault(kind, []).append(record)
     _join_failed(by_kind)
-    return [_table(kind, own, baselines) for kind, own in sorted(by_kind.items(), key=lambda each: str(each[0]))]
-
-
-def _weather(record: Record) -> str:
-    return record.weather
+    return [_table(kind, own, baselines) for kind, own in sorted(by_kind.items(), key=lambda each: each[0].about)]
 
 
 def _join_failed(by_kind: dict[Kind, list[Record]]) -> None:
@@ -241,11 +258,11 @@ def _table(kind: Kind, records: Sequence[Record], baselines: Sequence[Baseline])
         if len(found) > 1:
             first, other = (next(r for r in records if str(getattr(r, name)) == value) for value in found[:2])
             raise DataError(
-                f"{kind.suite}: {kind} mixes records of {name} {found[0]} ({first.method}, seed {first.seed}) and "
-                f"{found[1]} ({other.method}, seed {other.seed}); they do not compare"
+                f"{kind.suite}: {kind.about} mixes records of {name} {found[0]} ({first.method}, seed {first.seed}) "
+                f"and {found[1]} ({other.method}, seed {other.seed}); they do not compare"
             )
     fine = [record for record in records if not record.error]
-    metric = headline(fine[0].metrics) if fine else ""
+    metric = headline({name: 0.0 for record in fine for name in record.metrics}) if fine else ""
     methods: dict[str, list[Record]] = {}
     for record in records:
         methods.setdefault(record.method, []).append(record)
@@ -256,11 +273,11 @@ def _table(kind: Kind, records: Sequence[Record], baselines: Sequence[Baseline])
     return replace(table, rows=tuple(sorted(rows, key=lambda row: _rank(table, row))))
 
 
-def _rank(table: Table, row: Row) -> tuple[float, str]:
-    """Order rows by their mean score in bad weather, or else by their headline over all frames."""
+def _rank(table: Table, row: Row) -> tuple[int, float, str]:
+    """Order rows by their mean score in bad weather, and else by their headline over all frames."""
     found = resilience(table, row)
     if found is not None:
-        return -found.mean.value, row.method
+        return 0, -found.mean.value, row.method
     where = ALL if ALL in row.by_condition else next(iter(row.by_condition), "")
     number = row.spread(where, table.metric)
-    return (math.inf if number is None else -(measure(table.metric).better or 1) * number.mean), row.method
+    return 1, math.inf if number is None else -(measure(table.metric).better or 1) * number.mean, row.method

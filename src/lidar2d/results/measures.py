@@ -1,4 +1,4 @@
-"""What the numbers of records are: between which bounds, whether more is better, and which one a record is ranked by."""
+"""What the numbers of records are: between which bounds, whether more is better, and which one ranks a record."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ _ERROR = Measure(0, math.inf, -1, 3)
 _BY_STEM = {
     **dict.fromkeys(("miou", "iou", "accuracy", "ap3d", "apbev", "recall", "within", "knn"), _PERCENT),
     **dict.fromkeys(("ap3d-r11", "apbev-r11"), _PERCENT),
-    **dict.fromkeys(("d1", "d2", "d3", "nds", "mAP"), _SHARE),
+    **dict.fromkeys(("nds", "map", "ap"), _PERCENT),
+    **dict.fromkeys(("d1", "d2", "d3"), _SHARE),
     **dict.fromkeys(("abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "silog"), _ERROR),
     **dict.fromkeys(("mATE", "mASE", "mAOE", "mAVE", "mAAE"), _ERROR),
     **dict.fromkeys(("mean_angle", "rms_angle"), Measure(0, 180, -1)),
@@ -44,7 +45,7 @@ _BY_STEM = {
     "mrr": Measure(0, math.inf, 1),
 }
 _HEADLINES = (
-    *("nds", "ap3d/moderate", "ap3d", "miou", "abs_rel", "recall/10px"),
+    *("nds", "ap3d/moderate", "ap3d", "map", "miou", "abs_rel", "recall/10px"),
     *("within/22.5deg", "knn/miou", "mce"),
 )
 
