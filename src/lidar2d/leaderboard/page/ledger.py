@@ -39,7 +39,7 @@ class Ledger:
             "count": len(self._records),
             "ids": [identity(record) for record in self._records],
             "fields": {name: _column([_number(getattr(record, name)) for record in self._records]) for name in names},
-            "metrics": _column([list(names) for names in measured]),
+            "metrics": _column(measured),
             "values": [[_number(value) for value in record.metrics.values()] for record in self._records],
         }
 
@@ -58,13 +58,6 @@ def _number(value: Any) -> Any:
 
 def _column(values: Sequence[Any]) -> dict[str, Any]:
     """Say each value once, and where it stands."""
-    known: dict[str, int] = {}
-    of: list[Any] = []
-    at = []
-    for value in values:
-        key = repr(value)
-        if key not in known:
-            known[key] = len(of)
-            of.append(value)
-        at.append(known[key])
-    return {"of": of, "at": at}
+    known: dict[Any, int] = {}
+    at = [known.setdefault(value, len(known)) for value in values]
+    return {"of": list(known), "at": at}

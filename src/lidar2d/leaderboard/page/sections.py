@@ -93,7 +93,7 @@ def _section(tables: Sequence[Table], ledger: Ledger) -> dict[str, Any]:
     rows = _rows(tables)
     numbers = [_numbers(column, rows, metrics, ledger) for column in columns]
     estimates = _estimates(last, rows) if kind.weather else []
-    share = "" if several or kind.labels == 100 else f", {kind.labels} % of the labels"
+    share = "" if several or kind.labels in (0, 100) else f", {kind.labels} % of the labels"
     return {
         "key": "/".join(part for part in (kind.source, kind.suite, kind.data, kind.protocol, kind.weather) if part)
         + (f"/{kind.labels}" if share else ""),
@@ -133,12 +133,13 @@ def _about(name: str) -> dict[str, Any]:
 
 def _columns(table: Table, metrics: Sequence[str], several: bool) -> list[_Numbers]:
     """Return clear air first, then the mean over severities of each corruption, then each severity."""
-    share = f"{table.kind.labels} %" if several else ""
+    share = f"{table.kind.labels} % labels" if several else ""
     found = []
     plain = [name for name in table.conditions if severity_of(name)[0] not in table.corruptions or name == CLEAR]
     for condition in plain:
         label = share or titles.condition(condition)
         found += _plain(table, condition, metrics, label)
+    found.sort(key=lambda column: (column.condition not in (CLEAR, ALL), column.fixed is None))
     for corruption in table.corruptions:
         found.append(_Numbers(table, corruption, None, metrics, None, titles.condition(corruption)))
     for corruption in table.corruptions:
@@ -250,7 +251,7 @@ def _row(method: str, own: Mapping[int, Row], ledger: Ledger) -> dict[str, Any]:
 def _notes(table: Table, estimates: Sequence[Any]) -> list[str]:
     found = []
     if table.severities:
-        found.append(f"A corruption's column is the mean over severities {', '.join(map(str, table.severities))}.")
+        found.append(f"A corruption’s column is the mean over severities {', '.join(map(str, table.severities))}.")
     if estimates:
         found.append(
             "Robustness is told of scores from 0 to 100: mIoU, AP or recall as it is; of depth 100 (1 − DEE), "

@@ -57,4 +57,4 @@ def unit(name: str) -> str:
 
 def condition(name: str) -> str:
     """Name a condition, such as ``wet_ground``."""
-    return {"all": "all frames"}.get(name, name.replace("_", " "))
+    return {"all": "all frames", "corrupted": "all corruptions"}.get(name, name.replace("_", " "))

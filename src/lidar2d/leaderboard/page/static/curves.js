@@ -26,6 +26,7 @@ function panel(section, corruption, lines, drawn, marks, chosen) {
   const x = (severity) => left + (severity / 5) * (width - left - right);
   const y = (value) => top + ((marks.at(-1) - value) / (marks.at(-1) - marks[0])) * (height - top - bottom);
   const path = (points) => points.map(([severity, value], place) => `${place ? "L" : "M"}${x(severity).toFixed(1)} ${y(value).toFixed(1)}`).join("");
+  const looks = looksOf(section);
   const name = conditionName(corruption);
   const chosenLines = lines.filter(([method, points]) => drawn.includes(method) && points.length);
   const told = chosenLines.map(([method, points]) => `${method} ${points.map(([severity, value]) => `${fixed(value, digits)} at ${severity}`).join(", ")}`);
@@ -45,8 +46,8 @@ function panel(section, corruption, lines, drawn, marks, chosen) {
   }
   picture.append(others);
   for (const [method, points] of chosenLines) {
-    picture.append(line(path(points), method));
-    picture.append(...points.map(([severity, value]) => mark(x(severity), y(value), method, `${method}, ${severity ? `${name} ${severity}` : "clear"}: ${fixed(value, digits)}`)));
+    picture.append(line(path(points), looks.get(method)));
+    picture.append(...points.map(([severity, value]) => mark(x(severity), y(value), looks.get(method), `${method}, ${severity ? `${name} ${severity}` : "clear"}: ${fixed(value, digits)}`)));
   }
   for (const [method, at, end] of apart(chosenLines.map(([method, points]) => [method, y(points.at(-1)[1]), x(points.at(-1)[0])]), top, height - bottom)) {
     picture.append(svg("path", { d: `M${end + 5} ${at.own.toFixed(1)}L${width - right + 8} ${at.label.toFixed(1)}`, class: "leader" }));

@@ -18,7 +18,7 @@ function duration(seconds) {
 }
 
 function conditionName(name) {
-  return name === "all" ? "all frames" : name.replaceAll("_", " ");
+  return { all: "all frames", corrupted: "all corruptions" }[name] ?? name.replaceAll("_", " ");
 }
 
 function judgedIn(record) {

@@ -22,7 +22,7 @@ function part(source, sections) {
     "section",
     { class: `part ${source}`, "aria-labelledby": id },
     h("header", {}, h("h2", { id }, title), h("p", {}, about)),
-    sections.map(sectionElement),
+    h("div", { class: "cards" }, sections.map(sectionElement)),
   );
 }
 

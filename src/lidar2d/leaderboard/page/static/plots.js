@@ -24,9 +24,22 @@ function forget(body) {
   }
 }
 
-function look(method) {
-  const place = methods.indexOf(method);
-  return { colour: place % COLOURS, dashed: Math.floor(place / COLOURS) % 3 };
+const looks = new Map(); // of a section's key
+
+/** Colour and dash of a section's methods: the same in every section, unless another of the section has it already. */
+function looksOf(section) {
+  if (!looks.has(section.key)) {
+    const taken = [];
+    looks.set(section.key, new Map(section.rows.map(({ method }, place) => {
+      const dashed = Math.floor(place / COLOURS) % 3;
+      if (place % COLOURS === 0) taken.length = 0;
+      let colour = methods.indexOf(method) % COLOURS;
+      while (taken.includes(colour)) colour = (colour + 1) % COLOURS;
+      taken.push(colour);
+      return [method, { colour, dashed }];
+    })));
+  }
+  return looks.get(section.key);
 }
 
 /** The methods of a section that are drawn: those that were chosen, or those that stand first and those they are compared with. */
@@ -80,7 +93,8 @@ function chooser(section, rows) {
       keep();
       document.querySelectorAll(".plots").forEach((each) => each.redraw());
     });
-    const key = svg("svg", { viewBox: "-14 -7 28 14", class: "key", "aria-hidden": "true" }, line("M-13 0H13", method), mark(0, 0, method));
+    const own = looksOf(section).get(method);
+    const key = svg("svg", { viewBox: "-14 -7 28 14", class: "key", "aria-hidden": "true" }, line("M-13 0H13", own), mark(0, 0, own));
     box.append(h("label", { class: "tick" }, tick, key, h("span", {}, method)));
   }
   showChoice(section, rows, box);
@@ -92,8 +106,7 @@ function showChoice(section, rows, box) {
   box.querySelectorAll("input").forEach((tick) => { tick.checked = drawn.has(tick.value); });
 }
 
-function line(path, method) {
-  const { colour, dashed } = look(method);
+function line(path, { colour, dashed }) {
   return svg("path", { d: path, class: `line c${colour} dash${dashed}` });
 }
 
@@ -109,8 +122,7 @@ const SHAPES = [
 ];
 
 /** A mark has the shape and the colour of its method, so that neither is needed alone. */
-function mark(x, y, method, words) {
-  const { colour } = look(method);
+function mark(x, y, { colour }, words) {
   return svg("path", { d: SHAPES[colour], transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`, class: `mark c${colour}` }, words ? svg("title", {}, words) : null);
 }
 

@@ -8,6 +8,7 @@ function radar(section, axes, rows, drawn, chosen) {
   const lines = rows
     .map((row) => [section.rows[row].method, axes.map((column) => numberIn(column, row, chosen)?.value)])
     .filter(([method, values]) => drawn.includes(method) && !values.includes(undefined));
+  const looks = looksOf(section);
   const all = lines.flatMap(([, values]) => values);
   if (!all.length) return null;
   const marks = ticks(Math.min(0, ...all), Math.max(...all), 3);
@@ -29,11 +30,10 @@ function radar(section, axes, rows, drawn, chosen) {
     picture.append(svg("text", { x: labelX, y: labelY + 4 + (side === "middle" ? Math.sign(labelY) * 4 : 0), class: `label ${side}` }, column.label));
   });
   for (const [method, values] of lines) {
-    const { colour, dashed } = look(method);
-    picture.append(svg("path", { d: ring(values), class: `line c${colour} dash${dashed}` }));
-    values.forEach((value, axis) => picture.append(mark(...place(axis, out(value)), method, `${method}, ${axes[axis].label}: ${fixed(value, digits)}`)));
+    picture.append(line(ring(values), looks.get(method)));
+    values.forEach((value, axis) => picture.append(mark(...place(axis, out(value)), looks.get(method), `${method}, ${axes[axis].label}: ${fixed(value, digits)}`)));
   }
   for (const value of marks) picture.append(svg("text", { x: -4, y: -out(value) + 4, class: "axis ring end" }, plain(value)));
   const said = `${title}${unit ? `, ${unit}` : ""}; ${better < 0 ? "less is better, and lies outside" : "more lies outside"}`;
-  return h("figure", { class: "panel radar" }, h("figcaption", {}, h("b", {}, section.severities.length ? "All corruptions" : "All conditions"), h("small", {}, said)), picture);
+  return h("figure", { class: "panel radar" }, h("figcaption", {}, h("b", {}, section.weather ? "All corruptions" : "All conditions"), h("small", {}, said)), picture);
 }

@@ -9,6 +9,7 @@ function openRecords() {
   }
   const content = rows.length === 0 ? missing() : rows.length === 1 ? oneRecord(recordAt(rows[0])) : severalRecords(rows.map(recordAt));
   const close = h("button", { type: "button", class: "close", onclick: () => dialog.close() }, "Close");
+  dialog.classList.toggle("list", Boolean(content.list));
   dialog.replaceChildren(h("header", {}, h("h2", { id: "record-title", tabindex: "-1" }, content.title), close), ...content.parts);
   if (!dialog.open) dialog.showModal();
   dialog.scrollTop = 0;
@@ -23,16 +24,16 @@ function severalRecords(records) {
   const same = (name) => records.every((record) => record[name] === records[0][name]);
   const [first] = records;
   const title = [same("method") ? first.method : "", same("condition") ? conditionName(first.condition) : ""].filter(Boolean).join(", ");
-  const metrics = first.metrics.slice(0, 1).map(([name]) => name);
-  const shown = metrics.map((name) => page.sections.flatMap((section) => section.metrics).find((metric) => metric.name === name));
-  const head = ["Condition", "Seed", ...shown.map((metric) => metric.title), "Commit", "Cost", "Record"];
+  const shown = metricsAsked(rowOfId.get(first.id));
+  const head = ["Condition", "Seed", ...shown.map((metric) => metric.title), "Recipe", "Commit", "Cost", "Record"];
   const lines = [...records].sort((one, other) => one.condition.localeCompare(other.condition) || one.severity - other.severity || one.seed - other.seed).map((record) =>
     h(
       "tr",
       {},
       h("th", { scope: "row" }, judgedIn(record)),
       h("td", {}, String(record.seed)),
-      metrics.map((name, place) => h("td", {}, numberOf(record, name, shown[place].digits))),
+      shown.map(({ name, digits }) => h("td", {}, numberOf(record, name, digits))),
+      h("td", {}, h("code", {}, record.recipe || "–")),
       h("td", {}, h("code", {}, record.commit || "–")),
       h("td", {}, record.seconds ? duration(record.seconds) : "–"),
       h("td", {}, recordLink([rowOfId.get(record.id)], record.id)),
@@ -41,11 +42,18 @@ function severalRecords(records) {
   const table = h("table", { class: "plain" }, h("thead", {}, h("tr", {}, head.map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, lines));
   return {
     title: title || "Records",
+    list: true,
     parts: [
       h("p", {}, `The number is made of ${many(records.length, "record")}.`),
       h("div", { class: "box", role: "region", tabindex: "0", "aria-label": "Records" }, table),
     ],
   };
+}
+
+/** The metric that the section of a record shows. */
+function metricsAsked(row) {
+  const section = page.sections.find((each) => each.rows.some((own) => own.records.includes(row) || own.failed.includes(row)));
+  return section?.metrics.length ? [section.metrics[metricShown(section)]] : [];
 }
 
 function numberOf(record, name, digits) {
@@ -62,8 +70,8 @@ function oneRecord(record) {
   const groups = [
     ["Failed", [["error", record.error]]],
     ["Published", [["citation", record.citation]]],
-    ["Cost", [["seconds", record.seconds ? `${fixed(record.seconds, 1)} s (${duration(record.seconds)})` : ""], ["peak memory", record.peak_gib ? `${fixed(record.peak_gib, 2)} GiB` : ""], ["devices", record.devices]]],
     ["Run", [["recipe", code(record.recipe)], ["commit", code(record.commit)], ["seed", String(record.seed)], ["weights", code(record.weights)], ["version", record.version]]],
+    ["Cost", [["seconds", record.seconds ? `${fixed(record.seconds, 1)} s (${duration(record.seconds)})` : ""], ["peak memory", record.peak_gib ? `${fixed(record.peak_gib, 2)} GiB` : ""], ["devices", record.devices]]],
     [
       "Networks",
       [

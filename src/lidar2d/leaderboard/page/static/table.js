@@ -18,7 +18,7 @@ function shell(section) {
   const metric = section.metrics.length > 1 ? metricControl(section) : null;
   const element = h(
     "section",
-    { class: `card ${section.source}`, "aria-labelledby": title },
+    { class: `card ${section.source}${section.columns.length > 6 ? " wide" : ""}`, "aria-labelledby": title },
     h("header", { class: "head" }, h("div", {}, h("h3", { id: title }, section.title), facts(section)), metric),
     body,
   );
@@ -96,7 +96,7 @@ function tableBox(section, rows, columns, chosen) {
 /** What columns that stand side by side have in common. */
 function groupOf(section, column, chosen) {
   if (column.kind === "estimate") return { name: "Robustness, 0 to 100", better: 0 };
-  if (column.fixed !== null) return { name: "as printed", better: 0 };
+  if (column.fixed !== null) return { name: conditionName(column.condition), better: 0 };
   const metric = metricOf(section, column, chosen);
   return { name: metric.unit ? `${metric.title}, ${metric.unit}` : metric.title, better: metric.better };
 }
