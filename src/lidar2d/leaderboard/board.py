@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from statistics import fmean, stdev
+from statistics import fmean
 
 import numpy as np
 
@@ -96,7 +96,10 @@ def spread(values: Sequence[float]) -> Spread | None:
     """Return mean and deviation of numbers, one a seed; None of none."""
     if not values:
         return None
-    return Spread(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
+    mean, count = fmean(values), len(values)
+    # statistics.stdev counts in fractions, a hundred times as long: a page has hundreds of thousands of cells
+    squares = math.fsum((value - mean) ** 2 for value in values)
+    return Spread(mean, math.sqrt(squares / (count - 1)) if count > 1 else None, count)
 
 
 @dataclass(frozen=True)
@@ -117,13 +120,13 @@ class Table:
     rows: tuple[Row, ...]
     baseline: Baseline | None = None
 
-    @property
+    @cached_property
     def corruptions(self) -> list[str]:
         """The kinds of bad weather, as the records name them."""
         listed = [record for row in self.rows for record in row.records if record.severity]
         return list(dict.fromkeys(record.condition for record in listed))
 
-    @property
+    @cached_property
     def severities(self) -> list[int]:
         """Those of the bad weather."""
         return sorted({record.severity for row in self.rows for record in row.records if record.severity})
