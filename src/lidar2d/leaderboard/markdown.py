@@ -157,7 +157,9 @@ def _numbers(table: Table) -> str:
         found = [row.spread(CLEAR, metric), *(row.weather(name, metric) for name in table.corruptions)]
         lines.append([row.method, *(spread(each, metric) for each in found), *_networks(row), str(row.seeds)])
     severities = ", ".join(map(str, table.severities))
-    return f"{grid(head, lines)}\n\nColumns of bad weather are means over severities {severities}. {_DEVIATION}"
+    notes = [f"Columns of bad weather are means over severities {severities}."]
+    notes += [_DEVIATION] if any(row.seeds > 1 for row in table.rows) else []
+    return f"{grid(head, lines)}\n\n{' '.join(notes)}"
 
 
 def _weather(table: Table, against: str | None) -> list[str]:
