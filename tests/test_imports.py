@@ -43,6 +43,7 @@ LIGHT = [
     "bench.suite",
     "bench.verbs",
     "leaderboard.verbs",
+    "leaderboard.page",
     "cli",
 ]
 SPARSE = {"spconv", "MinkowskiEngine", "torchsparse"}

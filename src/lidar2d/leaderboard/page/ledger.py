@@ -57,7 +57,7 @@ def _number(value: Any) -> Any:
 
 
 def _column(values: Sequence[Any]) -> dict[str, Any]:
-    """Say each value once, and where it stands."""
+    """Say each value once, and where it stands; nowhere in particular where there is but one."""
     known: dict[Any, int] = {}
     at = [known.setdefault(value, len(known)) for value in values]
-    return {"of": list(known), "at": at}
+    return {"of": list(known), "at": at if len(known) > 1 else []}

@@ -93,6 +93,8 @@ def _section(tables: Sequence[Table], ledger: Ledger) -> dict[str, Any]:
     rows = _rows(tables)
     numbers = [_numbers(column, rows, metrics, ledger) for column in columns]
     estimates = _estimates(last, rows) if kind.weather else []
+    listed = [_row(method, own, ledger) for method, own in rows.items()]
+    counts = {row["seeds"] for row in listed}
     share = "" if several or kind.labels in (0, 100) else f", {kind.labels} % of the labels"
     return {
         "key": "/".join(part for part in (kind.source, kind.suite, kind.data, kind.protocol, kind.weather) if part)
@@ -103,7 +105,8 @@ def _section(tables: Sequence[Table], ledger: Ledger) -> dict[str, Any]:
         "version": first.suite_version,
         "metrics": [_about(name) for name in metrics],
         "columns": [*estimates, *numbers],
-        "rows": [_row(method, own, ledger) for method, own in rows.items()],
+        "rows": listed,
+        "seeds": counts.pop() if len(counts) == 1 and kind.source != "paper" else 0,  # of every row, where all have as many
         "references": _references(last, rows),
         "severities": last.severities,
         "notes": _notes(last, estimates),

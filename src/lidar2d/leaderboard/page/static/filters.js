@@ -27,7 +27,7 @@ function showFilters() {
     const control = byId(`f-${name}`);
     if (control.tagName === "SELECT" && ![...control.options].some((option) => option.value === state[name])) state[name] = "";
     control.value = state[name];
-    control.closest("label").classList.toggle("set", state[name] !== "");
+    control.closest(".field").classList.toggle("set", state[name] !== "");
   }
   byId("f-each").checked = state.each;
   const set = FILTERS.filter((name) => state[name] !== "").length;

@@ -3,7 +3,7 @@
 function galleries() {
   const left = page.galleries
     .map((gallery, number) => [gallery, number, gallery.pictures.filter((picture) => !state.condition || picture.condition === state.condition)])
-    .filter(([, , pictures]) => pictures.length);
+    .filter(([gallery, , pictures]) => pictures.length && gallery.title.toLowerCase().includes(state.method.trim().toLowerCase()));
   if (!left.length) return null;
   return h(
     "section",

@@ -8,7 +8,7 @@ function render() {
     .filter(([, own]) => own.length)
     .map(([source, own]) => part(source, own));
   const pictures = galleries();
-  byId("main").replaceChildren(...parts, ...(pictures ? [pictures] : []), ...(parts.length ? [] : [nothing()]));
+  byId("main").replaceChildren(...(parts.length ? parts : [nothing()]), ...(pictures ? [pictures] : []));
   byId("contents").replaceChildren(...contents(left));
   const rows = left.reduce((sum, section) => sum + rowsLeft(section).length, 0);
   byId("count").textContent = page.sections.length ? `${many(left.length, "table")} of ${page.sections.length}, ${many(rows, "row")}` : "";
@@ -45,10 +45,17 @@ function nothing() {
   return h("p", { class: "empty" }, "There are no records yet. ", h("code", {}, "lidar2d bench --suite smoke"), " makes the first ones, and ", h("code", {}, "lidar2d table --html DIR"), " this page of them.");
 }
 
+/** What is shown, whatever is open in front of it. */
+function view() {
+  return address({ ...state, record: [], table: "" });
+}
+
 function goTo(key) {
   const made = shells.get(key);
   if (!made?.element.isConnected) return;
-  made.element.scrollIntoView({ block: "start" });
+  const scroll = () => made.element.scrollIntoView({ block: "start" });
+  scroll();
+  requestAnimationFrame(() => requestAnimationFrame(scroll)); // again, when what lies above has found its height
   const title = made.element.querySelector("h3");
   title.setAttribute("tabindex", "-1");
   title.focus({ preventScroll: true });
@@ -57,7 +64,7 @@ function goTo(key) {
 function tally() {
   const records = page.records.count;
   const failed = page.sections.reduce((sum, section) => sum + section.rows.reduce((own, row) => own + row.failed.length, 0), 0);
-  const said = [many(records, "record"), many(methods.length, "method"), many(page.sections.length, "table"), ...(failed ? [`${failed} failed`] : [])];
+  const said = [many(records, "record"), many(methods.size, "method"), many(page.sections.length, "table"), ...(failed ? [`${failed} failed`] : [])];
   byId("tally").textContent = records ? said.join(" · ") : "";
   byId("version").textContent = page.version;
 }
@@ -92,8 +99,10 @@ listenToFilters(() => {
 });
 listenToLinks((table) => (table === undefined ? openRecords() : goTo(table)));
 addEventListener("popstate", () => {
+  const before = view();
   state = parsed(location.hash);
-  render();
+  if (view() === before) openRecords(); // what has the focus stays as it is
+  else render();
   if (state.table) goTo(state.table);
 });
 addEventListener("beforeprint", () => [...waiting.keys()].forEach(drawNow));

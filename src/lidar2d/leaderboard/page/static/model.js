@@ -10,22 +10,27 @@ const SOURCES = {
 page.sections.forEach((section, number) => { section.number = number; });
 
 /** Every method once, in the order in which the page names them. */
-const methods = [...new Set(page.sections.flatMap((section) => section.rows.map((row) => row.method)))];
+const methods = new Map();
+page.sections.forEach((section) => section.rows.forEach(({ method }) => methods.has(method) || methods.set(method, methods.size)));
 
 const rowOfId = new Map(page.records.ids.map((id, row) => [id, row]));
+
+/** What a column of the records says in a row. */
+function told({ of, at }, row) {
+  return of[at.length ? at[row] : 0];
+}
 
 /** One record with all its fields, and its metrics as [name, value]. */
 function recordAt(row) {
   const found = { id: page.records.ids[row] };
-  for (const [name, column] of Object.entries(page.records.fields)) found[name] = column.of[column.at[row]];
-  const names = page.records.metrics.of[page.records.metrics.at[row]];
+  for (const [name, column] of Object.entries(page.records.fields)) found[name] = told(column, row);
+  const names = told(page.records.metrics, row);
   found.metrics = names.map((name, place) => [name, page.records.values[row][place]]);
   return found;
 }
 
 function field(row, name) {
-  const column = page.records.fields[name];
-  return column.of[column.at[row]];
+  return told(page.records.fields[name], row);
 }
 
 /** The metric whose numbers a column shows. */

@@ -33,7 +33,7 @@ function looksOf(section) {
     looks.set(section.key, new Map(section.rows.map(({ method }, place) => {
       const dashed = Math.floor(place / COLOURS) % 3;
       if (place % COLOURS === 0) taken.length = 0;
-      let colour = methods.indexOf(method) % COLOURS;
+      let colour = methods.get(method) % COLOURS;
       while (taken.includes(colour)) colour = (colour + 1) % COLOURS;
       taken.push(colour);
       return [method, { colour, dashed }];

@@ -31,7 +31,7 @@ function facts(section) {
     ["protocol", section.protocol],
     ["suite", section.source === "paper" ? section.suite : `${section.suite}, version ${section.version}`],
     ["weather", section.weather],
-    ["seeds", seedsOf(section)],
+    ["seeds", section.seeds ? String(section.seeds) : ""],
   ].filter(([, value]) => value);
   const link = { href: address({ ...blank(), table: section.key }), "data-table": section.key, "aria-label": `link to ${section.title}` };
   return h(
@@ -42,21 +42,16 @@ function facts(section) {
   );
 }
 
-/** How many seeds each row has; "" where they differ, and each row says its own. */
-function seedsOf(section) {
-  const counts = new Set(section.rows.map((row) => row.seeds));
-  return section.source !== "paper" && counts.size === 1 ? String([...counts][0]) : "";
-}
-
 function metricControl(section) {
-  const select = h("select", { "data-metric": section.key }, section.metrics.map((metric) => h("option", { value: metric.name }, metric.title)));
+  const id = `m${section.number}`;
+  const select = h("select", { id }, section.metrics.map((metric) => h("option", { value: metric.name }, metric.title)));
   select.addEventListener("input", () => {
     if (select.value === section.metrics[0].name) state.metric.delete(section.key);
     else state.metric.set(section.key, select.value);
     keep();
     fillSection(section, shells.get(section.key));
   });
-  return h("label", { class: "field" }, h("span", {}, "Metric"), select);
+  return h("div", { class: "field" }, h("label", { for: id }, "Metric"), select);
 }
 
 function fillSection(section, { body, metric }) {
@@ -161,7 +156,7 @@ function tableRow(section, place, columns, chosen, best, against) {
 
 function methodCell(section, row, reference) {
   const networks = [row.teacher, row.backbone].filter((name, place, all) => name && all.indexOf(name) === place).join(" → ");
-  const seeds = section.source === "paper" || seedsOf(section) ? "" : many(row.seeds, "seed");
+  const seeds = section.source === "paper" || section.seeds ? "" : many(row.seeds, "seed");
   const small = [networks, row.text ? "uses text" : "", seeds].filter(Boolean).join(" · ");
   return h(
     "th",
