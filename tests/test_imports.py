@@ -13,8 +13,8 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "lidar2d"
 # from the ground up; what stands on one line are siblings
 LAYERS: list[set[str]] = [
-    {"errors", "processes", "docstrings", "writing", "manual", "progress"},
-    {"paths"},
+    {"errors", "processes", "docstrings", "writing", "manual", "progress", "environment"},
+    {"paths", "wandb_login"},
     {"recipe"},
     {"results", "frame"},
     {"geometry", "runs", "listing", "optimisation"},
@@ -25,7 +25,7 @@ LAYERS: list[set[str]] = [
     {"methods"},
     {"fit"},
     {"bench"},
-    {"check", "view", "exchange", "leaderboard"},
+    {"check", "view", "exchange", "compare", "leaderboard"},
     {"cli"},
 ]
 LIGHT = [
@@ -33,6 +33,8 @@ LIGHT = [
     "writing",
     "paths",
     "manual",
+    "environment",
+    "wandb_login",
     "recipe",
     "runs",
     "listing",
@@ -44,6 +46,8 @@ LIGHT = [
     "bench.verbs",
     "leaderboard.verbs",
     "leaderboard.page",
+    "compare.verb",
+    "compare.plot",
     "cli",
 ]
 SPARSE = {"spconv", "MinkowskiEngine", "torchsparse"}

@@ -12,6 +12,7 @@ lidar2d: distillation between cameras and LiDAR
   lidar2d eval --checkpoint runs/NAME --protocol seg3d-lp/town@1    judge its features
   lidar2d bench --suite smoke                        every method under every protocol, into records
   lidar2d table                                      records into Markdown, CSV and the README's leaderboard
+  lidar2d compare runs                               runs side by side: which settings mattered, which run is best
   lidar2d view --data kitti --data.root DIR --index 3      draw a frame, its points and boxes
   lidar2d prepare --method slidr --data nuscenes --data.root DIR      make what a method wants beside the images
   lidar2d check --data nuscenes --data.root DIR      is every file there, and readable?
@@ -31,6 +32,7 @@ lidar2d fit --method NAME [--data NAME] [--SETTING VALUE ...]
   --run DIR                the run's folder; runs/METHOD-DATA-TIME by default
   --resume [DIR]           go on with the run in DIR, or with the method's newest; a run keeps its own recipe,
                            so that only --trainer.*, --data.root and --data.workers may follow
+  --logger NAME            losses as csv in the run folder, and beside them tensorboard or wandb; or none
   --print_config           print the whole recipe and stop
 
   --method.points NAME     another network (`lidar2d list networks`), or package.module.Class of your own;
@@ -86,6 +88,22 @@ RESULTS. Nothing in them is typed by hand.
   --html DIR         a page to look at and to share: sorts, filters, plots, and every record
     --gallery DIR ...  pictures that `lidar2d eval --save-images DIR` made, shown on the page
   --results DIR      of the records (results);  --readme FILE: whose leaderboard is made"""
+
+
+COMPARE = """\
+lidar2d compare PLACE [PLACE ...] [--metric NAME[,NAME ...]] [--out DIR]
+
+Puts runs side by side: the settings in which they differ, their metrics as they were last logged, how much of the first
+metric each setting explains, and which run is best. Runs that have not finished are shown, and count for nothing.
+
+  PLACE                    a run folder, or a folder of them: runs; a folder of wandb's, or one that holds several:
+                           wandb/offline-run-…; or, with a login, wandb:ENTITY/PROJECT, a sweep wandb:ENTITY/PROJECT/ID
+                           or one run of it
+  --metric NAME[,NAME...]  what is shown; runs are sorted by the first. By default an mIoU of the report of `fit`,
+                           clear_probe/adverse or else clear_probe/clear, and the last loss of every stage
+  --goal maximize|minimize of the first; the report's numbers go up and losses (STAGE/LOSS) down without it
+  --out DIR                write compare.md, compare.csv with every metric, settings.png with a plot of each setting,
+                           and best.yaml, the recipe of the best run: lidar2d fit --method DIR/best.yaml"""
 
 PREPARE = """\
 lidar2d prepare --method NAME [--data NAME] [--data.root DIR] [--SETTING VALUE ...]

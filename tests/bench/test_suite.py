@@ -72,7 +72,7 @@ def test_a_judge_may_be_of_some_methods(tmp_path):
         "mine": {"test": "smoke"},
         "ppkt": {},
     }
-    with pytest.raises(UsageError, match="judge names the method 'slidr', which is no row; known: mine, ppkt"):
+    with pytest.raises(UsageError, match="methods of a judge has 'slidr', which is no row; known: mine, ppkt"):
         suite(tmp_path, judge=[{**GIVEN["judge"][0], "methods": ["slidr"]}])
     with pytest.raises(UsageError, match="depth-lin/town@1 on synthetic stands twice"):
         suite(tmp_path, judge=[judge[0], {**judge[1], "methods": []}])

@@ -128,7 +128,7 @@ def test_one_suite_is_printed_sorted_and_compared(results, capsys):
     assert run(results, "--suite", "weather", "--sort", "method", "--against", "photometric") == 0
     told = capsys.readouterr().out
     assert told.index("\n| collab |") < told.index("\n| photometric |") < told.index("\n| teacher |")
-    assert "Compared with photometric, of the same scenes and seeds" in told
+    assert "Compared with photometric, on the same draws of scenes and seeds" in told
     assert run(results, "--suite", "weather", "--sort", "fog-5") == 0
     assert not (results / "weather.md").exists()
 
@@ -162,3 +162,11 @@ def test_wrong_folders_are_told(tmp_path, results, capsys):
     assert run(results, "--check") == 2
     assert "shows a leaderboard of weather, which has no records" in capsys.readouterr().err
     assert Store(results).suites() == []
+
+
+def test_what_the_suite_compares_is_compared(results, capsys):
+    assert run(results, "--suite", "weather") == 0
+    told = capsys.readouterr().out
+    assert "Compared with teacher, on the same draws" in told
+    assert "Compared with photometric, on the same draws" in told
+    assert "Compared with random" not in told  # no record of it

@@ -88,6 +88,7 @@ class Suite:
         seeds: of the runs and of the heads.
         version: goes up when results of before no longer compare.
         source: ``smoke`` results prove that all works, and nothing else.
+        against: rows that the others are compared with, where they are judged in bad weather.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Suite:
     seeds: tuple[int, ...] = (0,)
     version: int = 1
     source: Literal["measured", "smoke"] = "measured"
+    against: tuple[str, ...] = ()
 
     def cells(self) -> list[Cell]:
         """Return every evaluation, the cells of one run together."""
@@ -131,7 +133,8 @@ def load_suite(name: str) -> Suite:
     path = recipe.find("suites", name)
     given = recipe.read(path)
     try:
-        _check_keys(given, ("version", "source", "pretrain", "methods", "judge", "seeds"), ("methods", "judge"))
+        known = ("version", "source", "pretrain", "methods", "judge", "seeds", "against")
+        _check_keys(given, known, ("methods", "judge"))
         if path.stem == RESERVED:
             raise UsageError(f"a suite cannot be called {RESERVED}: records of `lidar2d eval` are; rename the file")
         methods = {str(key): _entry(str(key), value) for key, value in _mapping(given["methods"], "methods").items()}
@@ -158,6 +161,7 @@ def load_suite(name: str) -> Suite:
             seeds=_numbers(given.get("seeds", [0]), "seeds"),
             version=_numbers([given.get("version", 1)], "version")[0],
             source=source,
+            against=_rows(given.get("against", []), methods, "against"),
         )
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
@@ -227,14 +231,18 @@ def _judged(value: Any, methods: Iterable[str]) -> Judged:
     labels = _numbers(given.get("labels", [100]), "labels")
     if wrong := [each for each in labels if each not in _PERCENT]:
         raise UsageError(f"labels has {wrong[0]}; known: {', '.join(map(str, _PERCENT))}")
-    own = given.get("methods", [])
-    if not isinstance(own, list):
-        raise UsageError(f"methods of a judge is {own!r:.60}; it must be a list of rows")
-    for each in own:
-        if not isinstance(each, str) or each not in methods:
-            raise UsageError(f"judge names the method '{each}', which is no row; {nearest(str(each), methods)}")
+    own = _rows(given.get("methods", []), methods, "methods of a judge")
     settings = _settings(given.get("settings"), "settings", ("card", *UNREAD))
-    return Judged(str(given["data"]), tuple(map(str, names)), settings, labels, tuple(own))
+    return Judged(str(given["data"]), tuple(map(str, names)), settings, labels, own)
+
+
+def _rows(given: Any, methods: Iterable[str], name: str) -> tuple[str, ...]:
+    if not isinstance(given, list):
+        raise UsageError(f"{name} is {given!r:.60}; it must be a list of rows")
+    for each in given:
+        if not isinstance(each, str) or each not in methods:
+            raise UsageError(f"{name} has '{each}', which is no row; {nearest(str(each), methods)}")
+    return tuple(given)
 
 
 def _check_keys(given: dict[str, Any], known: Sequence[str], required: Sequence[str]) -> None:

@@ -112,6 +112,7 @@ class Table:
         conditions: in which they were judged, such as ``clear`` and ``fog-3``.
         rows: the best first.
         baseline: frozen scores that errors are measured by, where there are such.
+        against: rows that the others are compared with.
     """
 
     kind: Kind
@@ -119,6 +120,7 @@ class Table:
     conditions: tuple[str, ...]
     rows: tuple[Row, ...]
     baseline: Baseline | None = None
+    against: tuple[str, ...] = ()
 
     @cached_property
     def corruptions(self) -> list[str]:
@@ -233,8 +235,13 @@ def _drawn(scores: _Scores, frozen: Mapping[str, Sequence[float]] | None) -> lis
     ]
 
 
-def tables(records: Iterable[Record], baselines: Sequence[Baseline] = ()) -> list[Table]:
+def tables(records: Iterable[Record], baselines: Sequence[Baseline] = (), against: tuple[str, ...] = ()) -> list[Table]:
     """Lay records out as tables, the best row of each first.
+
+    Args:
+        records: of one suite, or of several.
+        baselines: frozen scores; each table takes those that are of its kind.
+        against: rows that the others are compared with.
 
     Raises:
         DataError: if records of one table do not compare.
@@ -244,7 +251,8 @@ def tables(records: Iterable[Record], baselines: Sequence[Baseline] = ()) -> lis
         kind = Kind(record.suite, record.source, record.data, record.protocol, record.labels, record.weather)
         by_kind.setdefault(kind, []).append(record)
     _join_failed(by_kind)
-    return [_table(kind, own, baselines) for kind, own in sorted(by_kind.items(), key=lambda each: each[0].about)]
+    made = [_table(kind, own, baselines) for kind, own in sorted(by_kind.items(), key=lambda each: each[0].about)]
+    return [replace(table, against=tuple(name for name in against if table.row(name))) for table in made]
 
 
 def _join_failed(by_kind: dict[Kind, list[Record]]) -> None:

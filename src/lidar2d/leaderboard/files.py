@@ -10,6 +10,8 @@ from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 
+from lidar2d import recipe
+from lidar2d.bench.suite import load_suite
 from lidar2d.errors import DataError, UsageError
 from lidar2d.leaderboard.board import Table, tables
 from lidar2d.leaderboard.markdown import document, summary
@@ -47,8 +49,13 @@ def read(store: Store, baselines: Sequence[Baseline]) -> list[Suite]:
         for record in records:
             _must_be_possible(store, record)
         _must_be_one(name, records)
-        found.append(Suite(name, records, tables(records, baselines)))
+        found.append(Suite(name, records, tables(records, baselines, _against(name))))
     return found
+
+
+def _against(name: str) -> tuple[str, ...]:
+    """Return the rows that a suite compares others with; a suite that is no file here names none."""
+    return load_suite(name).against if name in recipe.names("suites") else ()
 
 
 def _must_be_possible(store: Store, record: Record) -> None:

@@ -64,7 +64,7 @@ def sections(tables: Sequence[Table], against: str | None = None) -> list[str]:
 
     Args:
         tables: the numbers.
-        against: name of a row that others are compared with in bad weather; the frozen baseline's where it is None.
+        against: row that others are compared with in bad weather; those that the suite names where it is None.
     """
     groups: dict[Kind, list[Table]] = {}
     for table in tables:
@@ -182,11 +182,13 @@ def _weather(table: Table, against: str | None) -> list[str]:
     if frozen is not None:
         told += f" mCE is beside {frozen.network} ({frozen.name}@{frozen.version}, {frozen.digest})."
     parts = [_numbers(table), grid(head, lines), told]
-    other = table.row(against or (frozen.method if frozen is not None else ""))
     rows = [row for row, _ in found]
-    if other is None or other not in rows:
-        return parts
-    return [*parts, f"Compared with {other.method}, of the same scenes and seeds:", _compared(table, rows, other)]
+    for name in table.against if against is None else (against,):
+        other = table.row(name)
+        if other in rows:
+            title = f"Compared with {name}, on the same draws of scenes and seeds:"
+            parts += [title, _compared(table, rows, other)]
+    return parts
 
 
 def _compared(table: Table, rows: Sequence[Row], other: Row) -> str:
