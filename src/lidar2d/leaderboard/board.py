@@ -147,6 +147,29 @@ class Table:
         """Return the row of a method."""
         return next((row for row in self.rows if row.method == method), None)
 
+    @cached_property
+    def judged(self) -> dict[str, Judged | None]:
+        """What bad weather does to each method; None where it was not judged in all weather of the table."""
+        frozen = self.baseline.scores if self.baseline is not None else None
+        scores = {row.method: _scores(self, row) for row in self.rows}
+        return {
+            method: None if each is None else Judged(summary(each.bad, each.clear, frozen), _drawn(each, frozen))
+            for method, each in scores.items()
+        }
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Robustness of one method: of everything, and of each draw where there are draws."""
+
+    whole: Robustness
+    draws: Sequence[Robustness] | None
+
+    def number(self, name: str) -> tuple[float, Draws | None]:
+        """Return one of its numbers, such as ``mrr``, and its draws."""
+        drawn = None if self.draws is None else np.array([getattr(each, name) for each in self.draws])
+        return getattr(self.whole, name), drawn
+
 
 @dataclass(frozen=True)
 class Resilience:
@@ -178,23 +201,19 @@ def resilience(table: Table, row: Row, against: Row | None = None) -> Resilience
         row: the method.
         against: another one, whose numbers are taken off.
     """
-    own = _scores(table, row)
-    other = _scores(table, against) if against is not None else None
+    own = table.judged[row.method]
+    other = table.judged[against.method] if against is not None else None
     if own is None or (against is not None and other is None):
         return None
-    frozen = table.baseline.scores if table.baseline is not None else None
-    values = [summary(each.bad, each.clear, frozen) for each in (own, other) if each is not None]
-    drawn = [_drawn(each, frozen) for each in (own, other) if each is not None]
 
     def one(name: str) -> Estimate:
-        numbers = [getattr(each, name) for each in values]
-        draws = [None if each is None else np.array([getattr(draw, name) for draw in each]) for each in drawn]
-        if len(numbers) == 1:
-            return estimate(numbers[0], draws[0])
-        both = None if draws[0] is None or draws[1] is None else draws[0] - draws[1]
-        return estimate(numbers[0] - numbers[1], both)
+        value, draws = own.number(name)
+        if other is None:
+            return estimate(value, draws)
+        less, others = other.number(name)
+        return estimate(value - less, None if draws is None or others is None else draws - others)
 
-    mce = one("mce") if frozen is not None else None
+    mce = one("mce") if table.baseline is not None else None
     return Resilience(one("clear"), one("mean"), one("worst"), one("gap"), one("mrr"), mce)
 
 
