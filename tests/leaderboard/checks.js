@@ -63,6 +63,14 @@
     return all.filter((id, place) => all.indexOf(id) !== place);
   },
 
+  /** Landmarks that cannot be told apart by their names. */
+  landmarks() {
+    const names = [...document.querySelectorAll("[role=region], section[aria-labelledby], nav, form")].map(
+      (each) => each.getAttribute("aria-label") ?? document.getElementById(each.getAttribute("aria-labelledby"))?.textContent ?? "",
+    );
+    return names.filter((name, place) => !name || names.indexOf(name) !== place);
+  },
+
   /** References to elements that are not there. */
   references() {
     return [...document.querySelectorAll("[aria-labelledby], [aria-describedby], label[for]")].flatMap((each) =>

@@ -65,7 +65,7 @@ def visit(chromium, path):
 
 
 def card(page, title="2D segmentation, linear probe", weather="weather-v1@1"):
-    return page.locator("section.card", has=page.get_by_role("heading", name=title, exact=True)).filter(has_text=weather)
+    return page.locator("article.card", has=page.get_by_role("heading", name=title, exact=True)).filter(has_text=weather)
 
 
 def numbers(found, place):
@@ -106,7 +106,7 @@ def test_it_loads_from_the_disk_and_says_what_it_shows(visit):
     assert page.locator("#tally").inner_text() == "2,007 records · 15 methods · 7 tables · 1 failed"
     assert page.locator("#count").inner_text() == "7 tables of 7, 59 rows"
     assert page.locator("main h2").all_inner_texts() == ["Measured", "From papers", "Gallery"]
-    assert page.locator(".part.paper section.card").count() == 2
+    assert page.locator(".part.paper article.card").count() == 2
     assert page.locator(".part.measured .card.paper").count() == 0
 
 
@@ -233,7 +233,7 @@ def test_filters_leave_what_fits(visit, label, choice, count):
     page = visit()
     page.get_by_label(label, exact=True).select_option(choice)
     assert page.locator("#count").inner_text().startswith(count)
-    assert page.locator("main section.card:not(.gallery *)").count() == int(count[0])
+    assert page.locator("main article.card:not(.gallery *)").count() == int(count[0])
     page.get_by_role("button", name="Show all").click()
     assert page.locator("#count").inner_text() == "7 tables of 7, 59 rows"
 
@@ -242,7 +242,7 @@ def test_a_condition_leaves_its_columns_and_clear_air(visit):
     page = visit()
     page.get_by_label("Condition", exact=True).select_option("fog")
     assert heads(card(page)) == ["clear", "fog", "fog 1", "fog 3", "fog 5"]
-    clean = page.locator("section.card", has_text="suite clean")
+    clean = page.locator("article.card", has_text="suite clean")
     assert heads(clean) == ["fog"]
     assert page.locator(".gallery figcaption").all_inner_texts() == ["fog: two"]
 
@@ -485,7 +485,7 @@ def test_plots_are_there_in_numbers(visit):
 
 def test_frames_that_have_conditions_of_their_own_are_drawn_as_a_radar(visit):
     page = visit()
-    figures = shown_plots(page.locator("section.card", has_text="suite clean"))
+    figures = shown_plots(page.locator("article.card", has_text="suite clean"))
     assert figures.locator("figcaption b").all_inner_texts() == ["All conditions"]
 
 
@@ -566,7 +566,7 @@ def test_audits_find_nothing(visit, address):
     page = visit(address)
     page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    for check in ("headings", "pictures", "ids", "references", "targets"):
+    for check in ("headings", "pictures", "ids", "landmarks", "references", "targets"):
         assert (check, page.evaluate(f"{CHECKS}.{check}()")) == (check, [])
 
 

@@ -20,7 +20,7 @@ function oneGallery(gallery, id, pictures) {
     return h("li", {}, swatch, name.trim());
   });
   return h(
-    "section",
+    "article",
     { class: "card", "aria-labelledby": id },
     h("h3", { id }, gallery.title),
     gallery.about.map((text) => h("p", { class: "about" }, text)),

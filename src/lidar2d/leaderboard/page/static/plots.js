@@ -158,7 +158,7 @@ function inNumbers(section, rows, chosen) {
       })),
     );
     const table = h("table", { class: "plain" }, h("caption", {}, `${title}, mean over seeds`), h("thead", {}, head), h("tbody", {}, lines));
-    box.append(h("div", { class: "box", role: "region", tabindex: "0", "aria-label": `Numbers of the plots: ${section.title}` }, table));
+    box.append(h("div", { class: "box", role: "region", tabindex: "0", "aria-label": `Numbers of the plots: ${inWords(section)}` }, table));
   });
   return box;
 }

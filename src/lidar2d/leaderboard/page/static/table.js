@@ -17,12 +17,17 @@ function shell(section) {
   const body = h("div");
   const metric = section.metrics.length > 1 ? metricControl(section) : null;
   const element = h(
-    "section",
+    "article",
     { class: `card ${section.source}${section.columns.length > 6 ? " wide" : ""}`, "aria-labelledby": title },
     h("header", { class: "head" }, h("div", {}, h("h3", { id: title }, section.title), facts(section)), metric),
     body,
   );
   return { element, body, metric };
+}
+
+/** A name that no other section has. */
+function inWords({ title, data, suite, protocol, weather }) {
+  return `${title} on ${data}, ${[suite, protocol, weather].filter(Boolean).join(", ")}`;
 }
 
 function facts(section) {
@@ -33,7 +38,7 @@ function facts(section) {
     ["weather", section.weather],
     ["seeds", section.seeds ? String(section.seeds) : ""],
   ].filter(([, value]) => value);
-  const link = { href: address({ ...blank(), table: section.key }), "data-table": section.key, "aria-label": `link to ${section.title}` };
+  const link = { href: address({ ...blank(), table: section.key }), "data-table": section.key, "aria-label": `link to ${inWords(section)}` };
   return h(
     "p",
     { class: "facts" },
@@ -74,9 +79,9 @@ function tableBox(section, rows, columns, chosen) {
     const shown = unfolded.has(section.key) ? found : found.slice(0, MOST);
     body.replaceChildren(...shown.map((row) => tableRow(section, row, columns, chosen, best, against)));
   };
-  const table = h("table", {}, h("caption", { class: "unseen" }, `${section.title} on ${section.data}`), tableHead(section, columns, chosen, lay), body);
+  const table = h("table", {}, h("caption", { class: "unseen" }, inWords(section)), tableHead(section, columns, chosen, lay), body);
   lay();
-  const box = h("div", { class: "box", role: "region", tabindex: "0", "aria-label": `Table: ${section.title} on ${section.data}` }, table);
+  const box = h("div", { class: "box", role: "region", tabindex: "0", "aria-label": `Table: ${inWords(section)}` }, table);
   if (rows.length <= MOST || unfolded.has(section.key)) return box;
   const all = h("button", { type: "button", class: "all" }, `Show all ${many(rows.length, "row")}`);
   all.addEventListener("click", () => {
