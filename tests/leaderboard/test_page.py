@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from skimage.color import deltaE_ciede2000, rgb2lab
 
 from lidar2d.bench.gallery import Gallery
 from lidar2d.data.card import load_card
@@ -273,6 +274,47 @@ def test_which_way_a_number_is_better_is_that_of_its_measure(page):
         for metric in shown["metrics"]:
             known = measure(metric["name"])
             assert (metric["better"], metric["digits"]) == (known.better, known.digits)
+
+
+# Machado, Oliveira and Fernandes 2009, severity 1, of linear RGB
+COLOUR_BLIND = {
+    "none": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+def lines_and_ground(place):
+    """Return the linear RGB of the colours of lines, and of both kinds of cards, in light (0) or dark (1)."""
+    text = (STATIC / "colours.css").read_text(encoding="utf-8")
+    found = dict(re.findall(r"--(c\d|card|paper): light-dark\((#\w{6}, #\w{6})\)", text))
+    given = {name: pair.split(", ")[place] for name, pair in found.items()}
+    linear = {}
+    for name, value in given.items():
+        part = np.array([int(value[k : k + 2], 16) for k in (1, 3, 5)]) / 255
+        linear[name] = np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
+    ground = np.array([linear.pop("card"), linear.pop("paper")])
+    assert len(linear) == 8
+    return np.array(list(linear.values())), ground
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize("eyes", COLOUR_BLIND)
+def test_lines_keep_their_colours_apart_for_all_eyes(place, eyes):
+    linear, _ = lines_and_ground(place)
+    seen = np.clip(linear @ np.array(COLOUR_BLIND[eyes]).T, 0, 1)
+    lab = rgb2lab(np.where(seen <= 0.0031308, 12.92 * seen, 1.055 * seen ** (1 / 2.4) - 0.055)[None])[0]
+    apart = deltaE_ciede2000(lab[:, None], lab[None])
+    assert apart[~np.eye(8, dtype=bool)].min() > 10
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["light", "dark"])
+def test_lines_stand_out_from_the_card(place):
+    linear, ground = lines_and_ground(place)
+    weights = [0.2126, 0.7152, 0.0722]
+    light, behind = (linear @ weights)[:, None], ground @ weights
+    assert ((np.maximum(light, behind) + 0.05) / (np.minimum(light, behind) + 0.05)).min() >= 3
 
 
 # galleries
