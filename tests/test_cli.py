@@ -424,7 +424,7 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]):
     [
         ("fti", "no command 'fti'; did you mean 'fit'?"),
         ("paint", "no command 'paint'; known: bench, check, compare, eval, fit, list, prepare, table, view, weights"),
-        ("list", "list takes one word: methods, datasets, suites, protocols, networks"),
+        ("list", "list takes one word: methods, datasets, suites, protocols, corruptions, networks"),
         ("list method", "nothing called 'method' to list; did you mean 'methods'?"),
         ("check --dat kitti", "check has no flag --dat; did you mean '--data'?"),
         ("view --data kiti", "no dataset 'kiti'; did you mean 'kitti'?"),

@@ -11,7 +11,7 @@ from lidar2d import recipe
 from lidar2d.docstrings import plain
 from lidar2d.errors import UsageError, nearest
 
-KINDS = ("methods", "datasets", "suites", "protocols")
+KINDS = ("methods", "datasets", "suites", "protocols", "corruptions")
 NETWORKS = "networks"
 _PACKAGE = Path(__file__).resolve().parent
 _BASES = {"PointEncoder": "points", "ImageEncoder": "images", "WeakLabels": "weak_labels"}

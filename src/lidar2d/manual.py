@@ -17,7 +17,7 @@ lidar2d: distillation between cameras and LiDAR
   lidar2d prepare --method slidr --data nuscenes --data.root DIR      make what a method wants beside the images
   lidar2d check --data nuscenes --data.root DIR      is every file there, and readable?
   lidar2d weights FILE                               whose weights are they, and which network do they fit?
-  lidar2d list methods|datasets|suites|protocols|networks
+  lidar2d list methods|datasets|suites|protocols|corruptions|networks
 
 `lidar2d COMMAND --help` says more."""
 
@@ -153,7 +153,7 @@ With --to, writes a trained encoder of a run for another project.
   --out FILE    where to"""
 
 LIST = """\
-lidar2d list methods|datasets|suites|protocols|networks
+lidar2d list methods|datasets|suites|protocols|corruptions|networks
 lidar2d list datasets NAME
 
 The second says how to get a data set, in which layout, under which licence, and what its splits are."""

@@ -366,6 +366,50 @@ def _scan(
     tree.tables["lidarseg"].append({"token": data, "sample_data_token": data, "filename": name})
 
 
+# ---- sets of bad weather
+
+SEMANTICSTF_WEATHER = {
+    "2018-02-03_20-48-35_00400": "snow",
+    "2018-02-04_11-09-42_00100": "dense_fog",
+    "2018-02-07_10-00-00_00000": "rain",
+}
+
+
+@pytest.fixture
+def semanticstf_tree(tmp_path: Path) -> Path:
+    """Three scans of 200 points, and the list of their weather."""
+    folder, rng = tmp_path / "stf ü" / "val", np.random.default_rng(0)
+    for kind in ("velodyne", "labels"):
+        (folder / kind).mkdir(parents=True)
+    for name in SEMANTICSTF_WEATHER:
+        rows = np.column_stack([rng.uniform(-50, 50, (200, 3)), rng.integers(0, 256, 200), rng.integers(0, 64, 200)])
+        rows.astype(np.float32).tofile(folder / "velodyne" / f"{name}.bin")
+        raw = rng.integers(0, 21, 200).astype(np.uint32) | (rng.integers(0, 5, 200).astype(np.uint32) << 16)
+        raw.tofile(folder / "labels" / f"{name}.label")
+    lines = [f"{name},{weather}" for name, weather in SEMANTICSTF_WEATHER.items()]
+    (folder / "val.txt").write_text("\n".join([lines[0], lines[1].replace(",", ".bin, "), "", lines[2]]) + "\n")
+    return tmp_path / "stf ü"
+
+
+@pytest.fixture
+def acdc_tree(tmp_path: Path) -> Path:
+    """One image of each condition in training and test; those of the test have no labels."""
+    root, rng, size = tmp_path / "acdc", np.random.default_rng(1), (10, 20)
+    for condition in ("fog", "night", "rain", "snow"):
+        for split in ("train", "test"):
+            name = f"{condition}/{split}/GOPR0475/GOPR0475_frame_000041"
+            files = {f"rgb_anon/{name}_rgb_anon.png": rng.integers(0, 256, (*size, 3), dtype=np.uint8)}
+            if split == "train":
+                files[f"gt/{name}_gt_labelTrainIds.png"] = rng.choice([*range(19), 255], size).astype(np.uint8)
+            for file, values in files.items():
+                (root / file).parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(values).save(root / file)
+    return root
+
+
+# ---- the town
+
+
 @pytest.fixture(scope="session")
 def town(tmp_path_factory):
     """Six scenes of the synthetic town."""

@@ -51,19 +51,6 @@ def city(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.fixture
-def acdc(tmp_path: Path) -> Path:
-    root, rng = tmp_path / "acdc", np.random.default_rng(1)
-    for condition in ("fog", "night", "rain", "snow"):
-        for split in ("train", "test"):
-            name = f"{condition}/{split}/GOPR0475/GOPR0475_frame_000041"
-            save(root / f"rgb_anon/{name}_rgb_anon.png", rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8))
-            if split == "train":
-                labels = rng.choice([*range(19), 255], SIZE).astype(np.uint8)
-                save(root / f"gt/{name}_gt_labelTrainIds.png", labels)
-    return root
-
-
 def test_cityscapes_is_read_in_its_layout(city: Path):
     source = open_source(load_card("cityscapes"), "train", city)
     assert isinstance(source, Source)
@@ -119,15 +106,15 @@ def test_fog_has_the_labels_of_its_clear_image(city: Path):
         assert len({twin.token for twin in twins}) == 4
 
 
-def test_acdc_is_read_by_condition_and_its_test_has_no_labels(acdc: Path):
+def test_acdc_is_read_by_condition_and_its_test_has_no_labels(acdc_tree: Path):
     card = load_card("acdc")
-    source = LabelledImages(card, "train", acdc)
+    source = LabelledImages(card, "train", acdc_tree)
     assert source.conditions == ["fog", "night", "rain", "snow"]
     frame = source[1]
     assert frame.pixel_labels is not None
     assert -1 <= frame.pixel_labels.min() <= frame.pixel_labels.max() < 19
     assert frame.intrinsics[0].tolist() == np.eye(3).tolist()
-    assert LabelledImages(card, "test", acdc)[0].pixel_labels is None
+    assert LabelledImages(card, "test", acdc_tree)[0].pixel_labels is None
 
 
 def test_crops_carry_the_labels(city: Path):

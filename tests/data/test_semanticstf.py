@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from conftest import SEMANTICSTF_WEATHER as NAMES
 from lidar2d.data.card import load_card
 from lidar2d.data.glance import glance
 from lidar2d.data.module import LidarData
@@ -18,26 +19,11 @@ from lidar2d.errors import DataError
 from lidar2d.frame import collate
 
 CARD = load_card("semanticstf")
-NAMES = {
-    "2018-02-03_20-48-35_00400": "snow",
-    "2018-02-04_11-09-42_00100": "dense_fog",
-    "2018-02-07_10-00-00_00000": "rain",
-}
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    folder, rng = tmp_path / "stf ü" / "val", np.random.default_rng(0)
-    for kind in ("velodyne", "labels"):
-        (folder / kind).mkdir(parents=True)
-    for name in NAMES:
-        rows = np.column_stack([rng.uniform(-50, 50, (200, 3)), rng.integers(0, 256, 200), rng.integers(0, 64, 200)])
-        rows.astype(np.float32).tofile(folder / "velodyne" / f"{name}.bin")
-        raw = rng.integers(0, 21, 200).astype(np.uint32) | (rng.integers(0, 5, 200).astype(np.uint32) << 16)
-        raw.tofile(folder / "labels" / f"{name}.label")
-    lines = [f"{name},{weather}" for name, weather in NAMES.items()]
-    (folder / "val.txt").write_text("\n".join([lines[0], lines[1].replace(",", ".bin, "), "", lines[2]]) + "\n")
-    return tmp_path / "stf ü"
+def root(semanticstf_tree: Path) -> Path:
+    return semanticstf_tree
 
 
 def opened(root: Path) -> SemanticSTF:

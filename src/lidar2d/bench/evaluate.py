@@ -169,8 +169,13 @@ def _record(verdict: Verdict, facts: dict[str, Any], test: Source) -> Record:
         frames=verdict.frames,
         weather=weathered.table if weathered else "",
         fingerprint=weathered.fingerprint(verdict.condition) if weathered else "",
-        **facts,
+        **{**facts, "shown": _seen(facts["shown"], weathered, verdict.condition)},
     )
+
+
+def _seen(shown: str, weathered: Weathered | None, condition: str) -> str:
+    """Say how frames were read, and whether labels decided what bad weather did to them."""
+    return f"{shown}, corruption reads labels" if weathered and weathered.reads_labels(condition) else shown
 
 
 def _facts(saved: Saved, encoder: PointEncoder | ImageEncoder) -> dict[str, Any]:

@@ -79,7 +79,8 @@ class Record:
     weather: str = ""  # table of the corruption, with its version, such as weather-v1@1
     fingerprint: str = ""  # of what the sensors saw under the corruption: first 12 digits of SHA-256
     asked: str = ""  # of the protocol's file
-    shown: str = ""  # how frames were read: image size, sweeps, cameras, range, and what heads were chosen on
+    # how frames were read: image size, sweeps, cameras, range; what heads were chosen on; if a corruption reads labels
+    shown: str = ""
     commit: str = ""
     version: str = ""
     devices: str = ""

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from lidar2d.data.card import load_card
+from lidar2d.data.weather import frames
 from lidar2d.data.weather.corruption import Corruption
 from lidar2d.data.weather.frames import Bad, corrupt, fingerprint
+from lidar2d.data.weather.reach import reaches
 from lidar2d.data.weather.table import Table, load_table
 from lidar2d.errors import DataError, UsageError
 from lidar2d.recipe import names
@@ -112,6 +114,16 @@ def test_a_corruption_that_changes_nothing_is_told(day):
     table = Table("own", 1, {"nothing": (Nothing(),)})
     with pytest.raises(DataError, match="nothing-1 has left the images of frame"):
         corrupt(day, Bad(table, "nothing", 1), CARD)
+
+
+def test_distance_is_looked_for_once_and_where_it_is_asked_for_alone(day, monkeypatch):
+    calls = []
+    monkeypatch.setattr(frames, "reaches", lambda frame: calls.append(frame) or reaches(frame))
+    for name in ("jpeg", "exposure", "lens_dirt", "camera_loss"):
+        corrupt(day, Bad(TABLE, name, 3), CARD)
+    assert not calls
+    corrupt(day, Bad(TABLE, "fog", 3), CARD)
+    assert len(calls) == 1
 
 
 def test_another_version_is_another_draw():

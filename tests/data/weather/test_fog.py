@@ -14,7 +14,7 @@ SCENE = Scene(np.array([0.0, 0.0, 1.0, 1.8]), 0, 1)
 
 def view(image, reach):
     matrix = torch.tensor([[50.0, 0, 8], [0, 50, 8], [0, 0, 1]], dtype=torch.float64)
-    return View(image, reach, matrix, torch.eye(4, dtype=torch.float64), SCENE, 0)
+    return View(image, lambda: reach, matrix, torch.eye(4, dtype=torch.float64), SCENE, 0)
 
 
 def soft_twin(visibility, target):

@@ -76,6 +76,19 @@ def test_truth_of_pixels_is_what_lidar_saw_in_clear_air(two):
     assert len(bad.points) < 0.5 * len(clear.points)
 
 
+def test_severities_are_all_that_each_corruption_has(tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "version: 3\ncorruptions:\n"
+        "  fog: {class_path: lidar2d.data.weather.fog.Fog, visibility: [200, 50]}\n"
+        "  jpeg: {class_path: lidar2d.data.weather.camera.Jpeg, quality: [5]}\n"
+    )
+    assert [str(bad) for bad in Weather(str(path)).listed()] == ["fog-1", "fog-2", "jpeg-1"]
+    assert len(Weather(corruptions=("fog",)).listed()) == 5
+    with pytest.raises(UsageError, match="jpeg of own has severities 1 to 1; 2 was asked for"):
+        Weather(str(path), severities=(1, 2)).listed()
+
+
 def test_weather_without_meaning_is_told(two):
     with pytest.raises(UsageError, match="did you mean 'fog'"):
         Weathered(two, Weather(corruptions=("fogg",)), None)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -38,8 +41,7 @@ class View:
 
     Args:
         image: (3, H, W) RGB of eight bits, as it is displayed.
-        reach: (h, w) metres along the ray to what is seen, :data:`lidar2d.data.weather.reach.SKY` where nothing is, in
-            cells of one or more pixels: geometry needs fewer than light.
+        look: finds :attr:`reach`, which costs more than many a corruption.
         intrinsics: (3, 3) pixels of the image.
         cam_from_lidar: (4, 4).
         scene: that it is in.
@@ -47,11 +49,19 @@ class View:
     """
 
     image: Tensor
-    reach: Tensor
+    look: Callable[[], Tensor]
     intrinsics: Tensor
     cam_from_lidar: Tensor
     scene: Scene
     index: int
+
+    @cached_property
+    def reach(self) -> Tensor:
+        """Metres (h, w) along the ray to what is seen, :data:`lidar2d.data.weather.reach.SKY` where nothing is.
+
+        In cells of one or more pixels: geometry needs fewer than light.
+        """
+        return self.look()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -78,12 +88,16 @@ class Sweep:
         scene: that it is in.
         elevation: degrees: the lowest and the highest beam.
         beams: of the sensor.
+        labels: (N,) class index, -1 for none; told to corruptions alone that read them, None where there are none.
+        classes: names of the indices.
     """
 
     points: Floats
     scene: Scene
     elevation: tuple[float, float]
     beams: int
+    labels: NDArray[np.int64] | None = None
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,7 +119,12 @@ class Corruption:
     """Bad weather or a faulty sensor of one strength; a subclass says what it does to either sensor.
 
     What is random comes from the generators alone: one for each camera, one for the LiDAR.
+
+    Weather knows nothing of labels. A benchmark of others may: a corruption that ``reads_labels`` is told those of the
+    points, records say so, and frames without anything of what it looks for stay as they are.
     """
+
+    reads_labels: ClassVar[bool] = False
 
     @property
     def cameras(self) -> bool:

@@ -21,7 +21,7 @@ _LIGHT = 299_792_458.0  # metres per second
 _TARGET = 1e-6 / np.pi  # differential reflectivity of the hard target, 1 / sr: ibid., for their LiDAR
 _BACK = 0.046  # backscatter coefficient times visibility, 1 / sr: ibid., after Rasshofer et al., 2011
 _STEP, _FARTHEST = 0.1, 250.0  # metres: of the table, and of the farthest target in it
-_JITTER = 10.0  # metres, of the original range, which echoes of fog are spread by: ibid.
+FOG_JITTER = 10.0  # metres, of the original range, which echoes of fog are spread by: ibid.
 
 
 def extinction(visibility: float) -> float:
@@ -56,23 +56,29 @@ class Fog(Corruption):
         distance = reach(sweep.points)
         through = np.exp(-2 * extinction(self.visibility) * distance)
         ratio, place = soft_by_hard(self.visibility, distance)
-        jitter = rng.uniform(-1, 1, len(distance)).astype(np.float32) * np.float32(_JITTER)
+        jitter = rng.uniform(-1, 1, len(distance)).astype(np.float32) * np.float32(FOG_JITTER)
         moved = np.clip(place * (distance + jitter) / distance, NEAR, distance)
         air = signal(sweep.points) * through * ratio
         return strongest(sweep, through, rng, air, moved, sweep.points[:, 3] * through * ratio)
 
 
 def soft_by_hard(visibility: float, distance: Floats) -> tuple[Floats, Floats]:
+    """Return the echo of fog of a visibility in metres as :func:`echo_by_target` does."""
+    return echo_by_target(extinction(visibility), _BACK / visibility, distance)
+
+
+def echo_by_target(loss: float, backscatter: float, distance: Floats) -> tuple[Floats, Floats]:
     """Return the fog's echo as a share of the target's, and where it is strongest.
 
     Args:
-        visibility: metres.
+        loss: share of light that is lost per metre.
+        backscatter: coefficient of the fog, 1 / (m sr).
         distance: (N,) metres to the target.
 
     Returns:
         ratio (N,), and place (N,) in metres.
     """
-    ratios, places = _table(visibility)
+    ratios, places = _table(loss, backscatter)
     cell = np.clip(distance / _STEP, 0, len(ratios) - 1)
     low = cell.astype(np.int64)
     share = (cell - low).astype(np.float32)
@@ -94,13 +100,13 @@ def mist_echo(extinction: Tensor, distance: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=32)
-def _table(visibility: float) -> tuple[Floats, Floats]:
+def _table(loss: float, backscatter: float) -> tuple[Floats, Floats]:
     """Tabulate both for targets at 0, 0.1, 0.2, ... metres.
 
     The fog's echo is the pulse folded with what comes back from every depth before the target. It is strongest a few
     metres from the sensor, so that farther targets share it.
     """
-    loss, length = extinction(visibility), _LIGHT * _PULSE  # metres of air that a pulse of 2 tau_H lights at a time
+    length = _LIGHT * _PULSE  # metres of air that a pulse of 2 tau_H lights at a time
     fine = _STEP / 4
     depth = (np.arange(round(2 * length / fine)) + 0.5) * fine
     overlap = np.clip((depth - NEAR) / (CLEAR - NEAR), 0, 1)  # of the receiver's view with the beam
@@ -115,6 +121,5 @@ def _table(visibility: float) -> tuple[Floats, Floats]:
             break
         echo = np.convolve(np.where(depth <= target, response, 0), pulse)
         best[row], place[row] = echo.max(), (int(echo.argmax()) + 1) * fine
-    backscatter = _BACK / visibility
     ratio = np.square(targets) * (backscatter / _TARGET) * best * np.exp(2 * loss * targets)
     return ratio.astype(np.float32), place.astype(np.float32)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -55,7 +57,8 @@ def corrupt(frame: Frame, bad: Bad, card: Card) -> Frame:
     there, whether it can be seen or not. Colours are those of eight bits.
 
     Raises:
-        DataError: if the corruption should have changed a sensor's data, and has not.
+        DataError: if the corruption should have changed a sensor's data, and has not; or if it reads the labels of
+            points, and there are none.
     """
     corruption, token = bad.corruption, frame.token
     points = frame.points.numpy()
@@ -68,8 +71,10 @@ def corrupt(frame: Frame, bad: Bad, card: Card) -> Frame:
     if corruption.lidar and len(points):
         frame = replace(frame, boxes=_with_hits(frame))
         rng = np.random.default_rng(bad.seed(token, "lidar"))
-        found = corruption.echoes(Sweep(points, scene, card.elevation, card.beams), rng)
-        if len(found.points) == len(points) and np.array_equal(found.points, points):
+        sweep = Sweep(points, scene, card.elevation, card.beams)
+        found = corruption.echoes(_labelled(sweep, frame, bad, card) if corruption.reads_labels else sweep, rng)
+        unchanged = len(found.points) == len(points) and np.array_equal(found.points, points)
+        if unchanged and not corruption.reads_labels:
             raise DataError(f"{bad} has left the points of frame {token} as they were; it is no corruption of them")
         frame = replace(frame, points=torch.from_numpy(found.points), labels=_labels(frame.labels, found))
     return frame
@@ -77,12 +82,25 @@ def corrupt(frame: Frame, bad: Bad, card: Card) -> Frame:
 
 def _pictures(frame: Frame, bad: Bad, scene: Scene) -> Tensor:
     images = torch.empty_like(frame.images)
-    for index, reach in enumerate(reaches(frame)):
-        pixels = (frame.images[index] * 255).round_().clamp_(0, 255).byte()
-        view = View(pixels, reach, frame.intrinsics[index], frame.cam_from_lidar[index], scene, index)
+    far = cache(partial(reaches, frame))  # of all cameras at once, when the first of them asks
+    for index in range(len(images)):
         rng = np.random.default_rng(bad.seed(frame.token, f"camera {index}"))
-        images[index] = bad.corruption.picture(view, rng)
+        images[index] = bad.corruption.picture(_view(frame, index, far, scene), rng)
     return images.div_(255)
+
+
+def _view(frame: Frame, index: int, far: Callable[[], Tensor], scene: Scene) -> View:
+    pixels = (frame.images[index] * 255).round_().clamp_(0, 255).byte()
+    return View(pixels, lambda: far()[index], frame.intrinsics[index], frame.cam_from_lidar[index], scene, index)
+
+
+def _labelled(sweep: Sweep, frame: Frame, bad: Bad, card: Card) -> Sweep:
+    if frame.labels is None:
+        raise DataError(
+            f"{bad} of {bad.table} reads the labels of points, and frame {frame.token} has none\n"
+            "leave it out: name the others in --data.weather.corruptions"
+        )
+    return replace(sweep, labels=frame.labels.numpy(), classes=card.classes)
 
 
 def _labels(labels: Tensor | None, found: Echoes) -> Tensor | None:

@@ -31,13 +31,13 @@ class Weather:
     Args:
         table: of the corruptions, by name or path.
         corruptions: those of the table; None takes all.
-        severities: 1 is the least.
+        severities: 1 is the least; None takes all that each corruption has.
         keep: a frame that was corrupted once is kept on disk, where a suite reads it again for every method.
     """
 
     table: str = "weather-v1"
     corruptions: tuple[str, ...] | None = None
-    severities: tuple[int, ...] = (1, 2, 3, 4, 5)
+    severities: tuple[int, ...] | None = None
     keep: bool = False
 
     def listed(self) -> list[Bad]:
@@ -48,7 +48,10 @@ class Weather:
         """
         table = load_table(self.table)
         names = list(table.corruptions) if self.corruptions is None else list(self.corruptions)
-        found = [Bad(table, name, severity) for name in names for severity in self.severities]
+        found: list[Bad] = []
+        for name in names:
+            there = range(1, len(table.levels(name)) + 1)
+            found += [Bad(table, name, each) for each in (there if self.severities is None else self.severities)]
         for bad in found:
             table.at(bad.name, bad.severity)
         if not found:
@@ -122,6 +125,10 @@ class Weathered:
 
     def _made(self, clear: Frame, bad: Bad) -> Frame:
         return resize(corrupt(clear, bad, self.card), self.image_size)
+
+    def reads_labels(self, condition: str) -> bool:
+        """Tell whether a condition's corruption is made by the labels of points, which no weather is."""
+        return any(bad.corruption.reads_labels for bad in self.bads if bad is not None and str(bad) == condition)
 
     def fingerprint(self, condition: str) -> str:
         """Return 12 digits that tell what the sensors saw in the frames of a condition that were read."""

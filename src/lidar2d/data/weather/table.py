@@ -29,15 +29,23 @@ class Table:
         """Return ``weather-v1@1``."""
         return f"{self.name}@{self.version}"
 
-    def at(self, name: str, severity: int) -> Corruption:
-        """Return a corruption of a severity, 1 the least.
+    def levels(self, name: str) -> tuple[Corruption, ...]:
+        """Return a corruption of every severity that it has, the mildest first.
 
         Raises:
             UsageError: if there is none.
         """
         if name not in self.corruptions:
             raise UsageError(f"{self.name} has no corruption '{name}'; {nearest(name, self.corruptions)}")
-        levels = self.corruptions[name]
+        return self.corruptions[name]
+
+    def at(self, name: str, severity: int) -> Corruption:
+        """Return a corruption of a severity, 1 the least.
+
+        Raises:
+            UsageError: if there is none.
+        """
+        levels = self.levels(name)
         if not 1 <= severity <= len(levels):
             raise UsageError(f"{name} of {self.name} has severities 1 to {len(levels)}; {severity} was asked for")
         return levels[severity - 1]

@@ -44,7 +44,7 @@ class WetGround(Corruption):
     @property
     def covered(self) -> float:
         """The share of the road that is under water."""
-        return min(self.film / _DEPTH, 1.0)
+        return under_water(self.film)
 
     def picture(self, view: View, rng: Generator) -> Tensor:  # noqa: ARG002 nothing is random about it
         """Darken the road and lay the mirror image of what stands behind it over it, by Fresnel's equations."""
@@ -54,6 +54,11 @@ class WetGround(Corruption):
     def echoes(self, sweep: Sweep, rng: Generator) -> Echoes:
         """Take away what the water mirrors on: it does not come back."""
         return strongest(sweep, film_returns(sweep, self.covered), rng)
+
+
+def under_water(film: float) -> float:
+    """Return the share of the road that so many millimetres of water cover."""
+    return min(film / _DEPTH, 1.0)
 
 
 def fresnel(cosine: Floats | NDArray[np.float64]) -> Floats:
@@ -66,6 +71,12 @@ def fresnel(cosine: Floats | NDArray[np.float64]) -> Floats:
     return share
 
 
+def on_road(sweep: Sweep) -> NDArray[np.bool_]:
+    """Return which points (N,) belong to the road."""
+    flat: NDArray[np.bool_] = np.abs(height(sweep.points, sweep.scene.ground)) < _FLAT
+    return flat
+
+
 def film_returns(sweep: Sweep, covered: float) -> Floats:
     """Return the share (N,) of a clear echo that comes back from the road under water, 1 elsewhere.
 
@@ -74,11 +85,10 @@ def film_returns(sweep: Sweep, covered: float) -> Floats:
     1988.
     """
     distance = reach(sweep.points)
-    flat = np.abs(height(sweep.points, sweep.scene.ground)) < _FLAT
     cosine = (sweep.points[:, :3] @ sweep.scene.ground[:3]) / distance
     passed = np.square(1 - fresnel(cosine)) / _INDEX**2
     wet = passed / (1 - _INSIDE * np.clip(sweep.points[:, 3], 0, 1))
-    return np.where(flat, 1 - covered + covered * np.minimum(wet, 1), 1).astype(np.float32)
+    return np.where(on_road(sweep), 1 - covered + covered * np.minimum(wet, 1), 1).astype(np.float32)
 
 
 def film(view: View, light: Tensor, covered: float) -> Glass:

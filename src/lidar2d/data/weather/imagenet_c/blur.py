@@ -1,0 +1,207 @@
+"""Blur: out of focus, through frosted glass, by motion, by zooming."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.random import Generator
+from numpy.typing import NDArray
+from scipy.fft import next_fast_len
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+
+from lidar2d.data.weather.corruption import Corruption, View
+from lidar2d.data.weather.imagenet_c.values import shares, stored
+from lidar2d.errors import within
+
+Kernel = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Defocus(Corruption):
+    """Out of focus: a disc.
+
+    Args:
+        radius: pixels.
+        soft: pixels, standard deviation that the disc's edge is smoothed with.
+    """
+
+    radius: int
+    soft: float
+
+    def __post_init__(self) -> None:
+        """Refuse what is no disc."""
+        within(1, 100, radius=self.radius)
+        within(1e-3, 10, soft=self.soft)
+
+    def picture(self, view: View, rng: Generator) -> Tensor:  # noqa: ARG002 nothing is random about it
+        """Fold with the disc."""
+        return stored(folded(shares(view.image), disc(self.radius, self.soft), "reflect"))
+
+
+@dataclass(frozen=True)
+class Glass(Corruption):
+    """Through frosted glass: blurred, pixels replaced by neighbours, blurred again.
+
+    Neighbours were meant to swap places; the published code, and so the published pictures, copy one over the other.
+
+    Args:
+        soft: pixels, standard deviation of either blur.
+        reach: pixels that a neighbour may be away.
+        rounds: of replacements.
+    """
+
+    soft: float
+    reach: int
+    rounds: int
+
+    def __post_init__(self) -> None:
+        """Refuse what is no blur and no neighbour."""
+        within(0.1, 20, soft=self.soft)
+        within(1, 20, reach=self.reach)
+        within(1, 20, rounds=self.rounds)
+
+    def picture(self, view: View, rng: Generator) -> Tensor:
+        """Blur, replace and blur."""
+        blurred = stored(gaussian(shares(view.image), self.soft))
+        places = torch.from_numpy(scattered(view.size, self.reach, self.rounds, rng))
+        return stored(gaussian(shares(blurred.flatten(1)[:, places].view_as(blurred)), self.soft))
+
+
+@dataclass(frozen=True)
+class Motion(Corruption):
+    """A camera that moves by so many pixels, whatever its lens: half a bell along a straight way.
+
+    Args:
+        radius: pixels, half of the way's length.
+        soft: pixels along the way, standard deviation of the bell.
+    """
+
+    radius: int
+    soft: float
+
+    def __post_init__(self) -> None:
+        """Refuse what is no way."""
+        within(1, 500, radius=self.radius)
+        within(0.1, 500, soft=self.soft)
+
+    def picture(self, view: View, rng: Generator) -> Tensor:
+        """Fold with a way that leads to the side, up to 45 degrees up or down."""
+        way = streak(self.radius, self.soft, np.radians(rng.uniform(-45, 45)))
+        return stored(folded(shares(view.image), way, "replicate"))
+
+
+@dataclass(frozen=True)
+class Zoom(Corruption):
+    """A camera that zooms in while its shutter is open.
+
+    Args:
+        most: the largest factor, itself left out.
+        step: from one factor to the next, from 1 on.
+    """
+
+    most: float
+    step: float
+
+    def __post_init__(self) -> None:
+        """Refuse what is no zoom."""
+        within(1, 10, most=self.most)
+        within(1e-3, 1, step=self.step)
+
+    def picture(self, view: View, rng: Generator) -> Tensor:  # noqa: ARG002 nothing is random about it
+        """Return the mean of the picture and of itself at each factor."""
+        colours = shares(view.image)
+        total, factors = colours.clone(), np.arange(1, self.most, self.step)
+        for factor in factors:
+            total += zoomed(colours, float(factor))
+        return stored(total.div_(len(factors) + 1))
+
+
+def disc(radius: int, soft: float) -> Kernel:
+    """Return a disc, smoothed by a bell that is cut off after one pixel, after two for large discs."""
+    reach, cut = (8, 1) if radius <= 8 else (radius, 2)
+    row = np.square(np.arange(-reach, reach + 1))
+    whole = (row[:, None] + row <= radius**2).astype(np.float64)
+    bell = np.exp(-0.5 * np.square(np.arange(-cut, cut + 1) / soft))
+    bell /= bell.sum()
+    for axis in (0, 1):
+        # the array ends in a mirror, as in the published kernels
+        wide = np.pad(whole, [(cut, cut) if each == axis else (0, 0) for each in (0, 1)], mode="reflect")
+        whole = np.apply_along_axis(np.convolve, axis, wide, bell, mode="valid")
+    return whole / (row[:, None] + row <= radius**2).sum()
+
+
+def streak(radius: int, soft: float, angle: float) -> Kernel:
+    """Return half a bell of 2 radius + 1 pixels along a way at an angle to the right, radians, downward."""
+    places = np.arange(2 * radius + 1)
+    weight = np.exp(-0.5 * np.square(places / soft))
+    down, right = (-np.ceil(places * turn - 0.5).astype(np.int64) for turn in (np.sin(angle), np.cos(angle)))
+    kernel = np.zeros((4 * radius + 1, 4 * radius + 1))
+    np.add.at(kernel, (2 * radius + down, 2 * radius + right), weight / weight.sum())
+    return kernel
+
+
+def folded(planes: Tensor, kernel: Kernel, edge: str) -> Tensor:
+    """Fold planes (C, H, W) with a kernel of odd sides, by their spectra.
+
+    Args:
+        planes: of shares.
+        kernel: (2 a + 1, 2 b + 1); what it has right of its middle moves a picture to the right.
+        edge: what is beyond the edges, as ``torch.nn.functional.pad`` calls it.
+    """
+    down, across = kernel.shape[0] // 2, kernel.shape[1] // 2
+    height, width = planes.shape[-2:]
+    wide = F.pad(planes[None], (across, across, down, down), mode=edge)[0]
+    size = next_fast_len(height + 2 * down, real=True), next_fast_len(width + 2 * across, real=True)
+    spectrum = torch.fft.rfft2(wide, s=size)
+    spectrum *= torch.fft.rfft2(torch.from_numpy(kernel).float(), s=size)
+    return torch.fft.irfft2(spectrum, s=size)[:, 2 * down : 2 * down + height, 2 * across : 2 * across + width]
+
+
+def gaussian(planes: Tensor, soft: float) -> Tensor:
+    """Blur planes (C, H, W) by a bell that is cut off at four standard deviations; edges go on as they are."""
+    reach = int(4 * soft + 0.5)
+    middle = np.zeros((2 * reach + 1, 2 * reach + 1))
+    middle[reach, reach] = 1
+    return folded(planes, gaussian_filter(middle, soft, mode="constant"), "replicate")
+
+
+def scattered(size: tuple[int, int], reach: int, rounds: int, rng: Generator) -> NDArray[np.int64]:
+    """Return which pixel (H W,) is seen where after each was replaced by a random one near it, one after the other.
+
+    The published loop goes from the lower right to the upper left, line by line. A place waits for those before it that
+    are near it, and for no others, so that those on a slanted line are replaced at a time, with the same result.
+    """
+    height, width = size
+    places = np.arange(height * width)
+    rows, columns = height - 2 * reach, width - 2 * reach  # that have all neighbours, but for the first of each
+    if rows < 1 or columns < 1:
+        return places
+    first = (height - reach) * width + width - reach
+    own = first - (np.arange(rows)[:, None] * width + np.arange(columns))
+    slant = 2 * reach  # places that the line below must be ahead
+    for _ in range(rounds):
+        down, right = (rng.integers(-reach, reach, own.shape, dtype=np.int8) for _ in (0, 1))
+        # as wide as the image, so that a slanted line is a slice of both
+        other = np.pad(own + down.astype(np.int64) * width + right, ((0, 0), (0, slant))).ravel()
+        for time in range(slant * (rows - 1) + columns):
+            top, bottom = max(0, -(-(time - columns + 1) // slant)), min(rows - 1, time // slant)
+            start, end = time + top * columns, time + bottom * columns
+            places[first - start : first - end - 1 : -columns] = places[other[start : end + 1 : columns]]
+    return places
+
+
+def zoomed(planes: Tensor, factor: float) -> Tensor:
+    """Return the middle of planes (C, H, W), enlarged by a factor of at least 1, between pixels by lines."""
+    axes = []
+    for size in planes.shape[-2:]:
+        part = int(np.ceil(size / factor))
+        across = max(round(part * factor) - 1, 1)
+        place = (size - part) // 2 + torch.arange(size) * ((part - 1) / across)
+        axes.append(place * (2 / max(size - 1, 1)) - 1)
+    v, u = torch.meshgrid(*axes, indexing="ij")
+    grid = torch.stack([u, v], -1)[None]
+    return F.grid_sample(planes[None], grid, padding_mode="border", align_corners=True)[0]
