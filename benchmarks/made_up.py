@@ -1,4 +1,4 @@
-"""Records that nobody measured: what the leaderboard is tried on. Their citation, commit and devices say that they are made up."""
+"""Records that nobody measured, on which the leaderboard is tried; their citation, commit and devices say so."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ HARM = {
     **{"crosstalk": 0.4, "cross_sensor": 0.75, "motion_blur": 0.45, "exposure": 0.55, "jpeg": 0.3, "lens_dirt": 0.65},
     **{"camera_loss": 0.85},
 }
+DAYS = {"all": 2, "day": 0, "dusk": 1, "fog": 4, "night": 4, "rain": 2, "snow": 3}  # and what they harm, as a severity
 WEATHER = ("fog", "rain", "snow", "wet_ground", "night")
 CLASSES = ("car", "truck", "bus", "pedestrian", "bicycle", "motorcycle", "barrier", "vegetation", "sidewalk", "manmade")
 PROTOCOLS = ("seg2d-lin/town@1", "depth-lin/town@1", "seg3d-lp/town@1", "det3d-lp/town@1")
@@ -62,7 +63,7 @@ def clean(methods: Sequence[str] = ("collab", "photometric", "ppkt", "slidr", "o
     """Make records of a suite whose frames have conditions of their own."""
     found = []
     for number, (method, seed) in enumerate((method, seed) for method in methods for seed in range(3)):
-        for condition, harm in (("all", 2), ("day", 0), ("dusk", 1), ("fog", 4), ("night", 4), ("rain", 2), ("snow", 3)):
+        for condition, harm in DAYS.items():
             protocol = "seg2d-lin/town@1"
             value = _score(method, protocol, "fog" if harm else CLEAR, harm, seed)
             about = Record("clean", method, "synthetic", condition, 0, protocol, 100, seed, **_facts(method, number))
@@ -73,9 +74,9 @@ def clean(methods: Sequence[str] = ("collab", "photometric", "ppkt", "slidr", "o
 def papers() -> list[Record]:
     """Make records of numbers that stand in no paper, of several shares of the labels and in bad weather."""
     found = []
-    for number, (method, teacher) in enumerate(
-        (m, t) for m in ("random", "ppkt", "slidr", "seal", "superflow") for t in ("ResNet-50 MoCoV2", "ViT-S/14 DINOv2")
-    ):
+    teachers = ("ResNet-50 MoCoV2", "ViT-S/14 DINOv2")
+    pairs = [(method, each) for method in ("random", "ppkt", "slidr", "seal", "superflow") for each in teachers]
+    for number, (method, teacher) in enumerate(pairs):
         if method == "random" and number:
             continue
         name = method if teacher.startswith("ResNet") else f"{method}-dinov2-s"

@@ -34,9 +34,13 @@ def measured(results: Path) -> list[Table]:
 
 
 def smaller(png: bytes) -> bytes:
-    """Return the same picture without transparency, as small as PNG makes it."""
+    """Return a picture in the 256 colours that it has most of: what is left of it is the edges of letters."""
+    whole = Image.open(io.BytesIO(png)).convert("RGB")
+    most = sorted(whole.getcolors(whole.width * whole.height), reverse=True)[:256]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([part for _, colour in most for part in colour])
     small = io.BytesIO()
-    Image.open(io.BytesIO(png)).convert("RGB").save(small, "PNG", optimize=True)
+    whole.quantize(palette=palette, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
     return small.getvalue()
 
 

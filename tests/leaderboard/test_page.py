@@ -23,6 +23,7 @@ from lidar2d.results.baseline import Baseline
 from lidar2d.results.measures import measure
 from lidar2d.tasks.segmentation import PixelSegmentation
 
+CELL = ("method", "condition", "severity", "protocol", "seed")
 HOSTILE = "</script><img src=x onerror=alert(1)>{{script}} & 'quoted' \u2028"
 STATIC = Path(write.__file__).parent / "static"
 
@@ -43,7 +44,7 @@ class Tags(HTMLParser):
         if self._inside:
             self.data += data
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, _):
         self._inside = False
 
 
@@ -137,11 +138,7 @@ def test_every_number_leads_to_the_records_it_is_made_of(page, records):
             }
             assert {(said(each, "method"), said(each, "condition")) for each in rows} == {(row["method"], "fog")}
     wanted = next(record for record in records if record.method == "olivine" and record.judged_in == "snow-5")
-    (found,) = [
-        row
-        for row in range(ledger["count"])
-        if all(said(row, name) == getattr(wanted, name) for name in ("method", "condition", "severity", "protocol", "seed"))
-    ]
+    (found,) = [row for row in range(ledger["count"]) if all(said(row, name) == getattr(wanted, name) for name in CELL)]
     for name in ("recipe", "commit", "seconds", "peak_gib", "devices", "fingerprint", "shown", "weights"):
         assert said(found, name) == pytest.approx(getattr(wanted, name))
     metrics = dict(zip(told(ledger["metrics"], found), ledger["values"][found], strict=True))

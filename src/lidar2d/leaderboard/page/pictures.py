@@ -7,6 +7,7 @@ import shutil
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -16,6 +17,7 @@ from lidar2d.writing import write_atomically
 
 FOLDER = "gallery"  # beside the page
 _COLOUR = re.compile(r"background:\s*(rgb\(\d{1,3}, ?\d{1,3}, ?\d{1,3}\))")
+_WRITTEN = "`lidar2d eval --save-images` writes galleries"
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -69,9 +71,7 @@ def read_gallery(folder: Path) -> Gallery:
     try:
         text = page.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        raise UsageError(
-            f"--gallery {folder}: it has no index.html that can be read; `lidar2d eval --save-images` writes galleries"
-        ) from None
+        raise UsageError(f"--gallery {folder}: it has no index.html that can be read; {_WRITTEN}") from None
     reader = _Reader()
     reader.feed(text)
     found = Gallery(folder, reader.title.strip(), reader.about, reader.colours)
@@ -81,7 +81,7 @@ def read_gallery(folder: Path) -> Gallery:
             raise UsageError(f"--gallery {folder}: its page shows {name!r:.60}, which is no PNG file of the folder")
         found.pictures.append(Picture(name, caption.strip(), *_size(folder / name)))
     if not found.pictures:
-        raise UsageError(f"--gallery {folder}: its page shows no picture; `lidar2d eval --save-images` writes galleries")
+        raise UsageError(f"--gallery {folder}: its page shows no picture; {_WRITTEN}")
     return found
 
 
@@ -91,8 +91,7 @@ def copy_pictures(galleries: Sequence[Gallery], folder: Path) -> list[dict[str, 
     for number, gallery in enumerate(galleries, start=1):
         place = f"{FOLDER}/{number}"
         for picture in gallery.pictures:
-            source = gallery.folder / picture.file
-            write_atomically(folder / place / picture.file, lambda unfinished, given=source: shutil.copy(given, unfinished))
+            write_atomically(folder / place / picture.file, partial(shutil.copy, gallery.folder / picture.file))
         found.append(gallery.content(place))
     return found
 

@@ -26,7 +26,7 @@ _DIGITS = 6
 
 
 @dataclass(frozen=True)
-class _Numbers:
+class _Column:
     """A column whose numbers are spreads over seeds.
 
     Args:
@@ -91,7 +91,7 @@ def _section(tables: Sequence[Table], ledger: Ledger) -> dict[str, Any]:
     metrics = _metrics(tables)
     columns = [column for table in tables for column in _columns(table, metrics, several)]
     rows = _rows(tables)
-    numbers = [_numbers(column, rows, metrics, ledger) for column in columns]
+    numbers = [_numbers(column, rows, ledger) for column in columns]
     estimates = _estimates(last, rows) if kind.weather else []
     listed = [_row(method, own, ledger) for method, own in rows.items()]
     counts = {row["seeds"] for row in listed}
@@ -106,7 +106,7 @@ def _section(tables: Sequence[Table], ledger: Ledger) -> dict[str, Any]:
         "metrics": [_about(name) for name in metrics],
         "columns": [*estimates, *numbers],
         "rows": listed,
-        "seeds": counts.pop() if len(counts) == 1 and kind.source != "paper" else 0,  # of every row, where all have as many
+        "seeds": counts.pop() if len(counts) == 1 and kind.source != "paper" else 0,  # 0 where rows differ
         "references": _references(last, rows),
         "severities": last.severities,
         "notes": _notes(last, estimates),
@@ -134,7 +134,7 @@ def _about(name: str) -> dict[str, Any]:
     return {**title, "better": known.better, "digits": known.digits}
 
 
-def _columns(table: Table, metrics: Sequence[str], several: bool) -> list[_Numbers]:
+def _columns(table: Table, metrics: Sequence[str], several: bool) -> list[_Column]:
     """Return clear air first, then the mean over severities of each corruption, then each severity."""
     share = f"{table.kind.labels} % labels" if several else ""
     found = []
@@ -144,31 +144,30 @@ def _columns(table: Table, metrics: Sequence[str], several: bool) -> list[_Numbe
         found += _plain(table, condition, metrics, label)
     found.sort(key=lambda column: (column.condition not in (CLEAR, ALL), column.fixed is None))
     for corruption in table.corruptions:
-        found.append(_Numbers(table, corruption, None, metrics, None, titles.condition(corruption)))
+        found.append(_Column(table, corruption, None, metrics, None, titles.condition(corruption)))
     for corruption in table.corruptions:
         for severity in table.severities:
             label = f"{titles.condition(corruption)} {severity}"
-            found.append(_Numbers(table, corruption, severity, metrics, None, label))
+            found.append(_Column(table, corruption, severity, metrics, None, label))
     return found
 
 
-def _plain(table: Table, condition: str, metrics: Sequence[str], label: str) -> list[_Numbers]:
+def _plain(table: Table, condition: str, metrics: Sequence[str], label: str) -> list[_Column]:
     """Return the column of a condition; where the headline was not measured, one for each number that was."""
     records = [record for row in table.rows for record in row.by_condition.get(condition, ())]
     own = {name for record in records for name in record.metrics}
     if table.metric in own:
-        return [_Numbers(table, condition, 0, metrics, None, label)]
-    return [_Numbers(table, condition, 0, [n], metrics.index(n), titles.metric(n)) for n in metrics if n in own]
+        return [_Column(table, condition, 0, metrics, None, label)]
+    return [_Column(table, condition, 0, [n], metrics.index(n), titles.metric(n)) for n in metrics if n in own]
 
 
-def _numbers(
-    column: _Numbers, rows: Mapping[str, Mapping[int, Row]], metrics: Sequence[str], ledger: Ledger
-) -> dict[str, Any]:
+def _numbers(column: _Column, rows: Mapping[str, Mapping[int, Row]], ledger: Ledger) -> dict[str, Any]:
+    """Return a column with its cells, and how each differs from the rows to compare with."""
     labels = column.table.kind.labels
     own = {method: shares.get(labels) for method, shares in rows.items()}
     found = {method: [] if row is None else column.means(row) for method, row in own.items()}
     references = _references(column.table, rows)
-    cells = []
+    cells: list[dict[str, Any] | None] = []
     for method, row in own.items():
         values = found[method]
         if row is None or not any(each is not None for each in values):
@@ -197,7 +196,7 @@ def _difference(
 
 
 def _estimates(table: Table, rows: Mapping[str, Mapping[int, Row]]) -> list[dict[str, Any]]:
-    """Return what bad weather does to each method, with intervals, and how that differs from the rows to compare with."""
+    """Return what bad weather does to each method, with intervals, and how that differs from others."""
     own = [shares.get(table.kind.labels) for shares in rows.values()]
     found = [None if row is None else resilience(table, row) for row in own]
     if not any(found):

@@ -18,7 +18,8 @@ _TASKS = {
 _PROBES = {"lp": "linear probe", "lin": "linear probe", "ft": "fine-tuned"}
 _METRICS = {
     **{"miou": "mIoU", "iou": "IoU", "map": "mAP", "nds": "NDS", "mce": "mCE", "mrr": "mRR", "knn": "k-NN"},
-    **{"ap3d": "AP in space", "apbev": "AP from above", "ap3d-r11": "AP in space, R11", "apbev-r11": "AP from above, R11"},
+    **{"ap3d": "AP in space", "apbev": "AP from above"},
+    **{"ap3d-r11": "AP in space, R11", "apbev-r11": "AP from above, R11"},
     **{"abs_rel": "AbsRel", "sq_rel": "SqRel", "rmse": "RMSE", "rmse_log": "RMSE log", "silog": "SILog"},
     **{"d1": "δ1", "d2": "δ2", "d3": "δ3", "mean_angle": "mean angle", "rms_angle": "RMS angle"},
     **{"rank_me": "RankMe", "effective_rank": "effective rank"},

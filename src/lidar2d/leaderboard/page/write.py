@@ -18,7 +18,10 @@ from lidar2d.leaderboard.page.sections import sections
 from lidar2d.writing import write_atomically
 
 STYLES = ("colours", "layout", "table", "plots", "record", "print")
-SCRIPTS = ("dom", "model", "format", "state", "filters", "view", "table", "plots", "curves", "radar", "record", "gallery")
+SCRIPTS = (
+    *("dom", "model", "format", "state", "filters", "view", "table"),
+    *("plots", "curves", "radar", "record", "gallery"),
+)
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 

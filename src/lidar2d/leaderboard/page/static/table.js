@@ -1,8 +1,9 @@
 // One section: its heading, its table, its notes and what failed.
 
-const MOST = 100; // rows that are laid out before somebody asks for all
+const MOST = 100; // rows that are laid out before somebody asks for more
+const MORE = 1000; // rows that are laid out at a press
 const shells = new Map(); // of a section's key
-const unfolded = new Set(); // keys of sections with all their rows
+const unfolded = new Map(); // rows that were asked for, of a section's key
 
 /** Return a section's element, made once and filled anew. */
 function sectionElement(section) {
@@ -76,21 +77,31 @@ function tableBox(section, rows, columns, chosen) {
   const against = section.references.indexOf(state.against);
   const lay = () => {
     const found = ordered(section, rows);
-    const shown = unfolded.has(section.key) ? found : found.slice(0, MOST);
+    const shown = found.slice(0, unfolded.get(section.key) ?? MOST);
     body.replaceChildren(...shown.map((row) => tableRow(section, row, columns, chosen, best, against)));
   };
   const table = h("table", {}, h("caption", { class: "unseen" }, inWords(section)), tableHead(section, columns, chosen, lay), body);
   lay();
   const box = h("div", { class: "box", role: "region", tabindex: "0", "aria-label": `Table: ${inWords(section)}` }, table);
-  if (rows.length <= MOST || unfolded.has(section.key)) return box;
-  const all = h("button", { type: "button", class: "all" }, `Show all ${many(rows.length, "row")}`);
-  all.addEventListener("click", () => {
-    unfolded.add(section.key);
+  return rows.length <= MOST ? box : h("div", {}, box, moreRows(section, rows.length, lay, box));
+}
+
+/** A button for the rows that are not laid out yet, until all are. */
+function moreRows(section, count, lay, box) {
+  const button = h("button", { type: "button", class: "all" });
+  const label = () => {
+    const left = count - (unfolded.get(section.key) ?? MOST);
+    button.textContent = left <= MORE ? `Show all ${many(count, "row")}` : `Show ${MORE.toLocaleString("en")} more of ${many(count, "row")}`;
+    button.hidden = left <= 0;
+  };
+  button.addEventListener("click", () => {
+    unfolded.set(section.key, (unfolded.get(section.key) ?? MOST) + MORE);
     lay();
-    all.remove();
-    box.focus();
+    label();
+    if (button.hidden) box.focus();
   });
-  return h("div", {}, box, all);
+  label();
+  return button;
 }
 
 /** What columns that stand side by side have in common. */
