@@ -45,6 +45,7 @@ LIGHT = [
     "bench.suite",
     "bench.verbs",
     "leaderboard.verbs",
+    "leaderboard.page",
     "compare.verb",
     "compare.plot",
     "cli",

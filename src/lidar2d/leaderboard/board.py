@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from statistics import fmean, stdev
+from statistics import fmean
 
 import numpy as np
 
@@ -96,7 +96,10 @@ def spread(values: Sequence[float]) -> Spread | None:
     """Return mean and deviation of numbers, one a seed; None of none."""
     if not values:
         return None
-    return Spread(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
+    mean, count = fmean(values), len(values)
+    # statistics.stdev counts in fractions, a hundred times as long: a page has hundreds of thousands of cells
+    squares = math.fsum((value - mean) ** 2 for value in values)
+    return Spread(mean, math.sqrt(squares / (count - 1)) if count > 1 else None, count)
 
 
 @dataclass(frozen=True)
@@ -119,13 +122,13 @@ class Table:
     baseline: Baseline | None = None
     against: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def corruptions(self) -> list[str]:
         """The kinds of bad weather, as the records name them."""
         listed = [record for row in self.rows for record in row.records if record.severity]
         return list(dict.fromkeys(record.condition for record in listed))
 
-    @property
+    @cached_property
     def severities(self) -> list[int]:
         """Those of the bad weather."""
         return sorted({record.severity for row in self.rows for record in row.records if record.severity})
@@ -143,6 +146,29 @@ class Table:
     def row(self, method: str) -> Row | None:
         """Return the row of a method."""
         return next((row for row in self.rows if row.method == method), None)
+
+    @cached_property
+    def judged(self) -> dict[str, Judged | None]:
+        """What bad weather does to each method; None where it was not judged in all weather of the table."""
+        frozen = self.baseline.scores if self.baseline is not None else None
+        scores = {row.method: _scores(self, row) for row in self.rows}
+        return {
+            method: None if each is None else Judged(summary(each.bad, each.clear, frozen), _drawn(each, frozen))
+            for method, each in scores.items()
+        }
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Robustness of one method: of everything, and of each draw where there are draws."""
+
+    whole: Robustness
+    draws: Sequence[Robustness] | None
+
+    def number(self, name: str) -> tuple[float, Draws | None]:
+        """Return one of its numbers, such as ``mrr``, and its draws."""
+        drawn = None if self.draws is None else np.array([getattr(each, name) for each in self.draws])
+        return getattr(self.whole, name), drawn
 
 
 @dataclass(frozen=True)
@@ -175,23 +201,19 @@ def resilience(table: Table, row: Row, against: Row | None = None) -> Resilience
         row: the method.
         against: another one, whose numbers are taken off.
     """
-    own = _scores(table, row)
-    other = _scores(table, against) if against is not None else None
+    own = table.judged[row.method]
+    other = table.judged[against.method] if against is not None else None
     if own is None or (against is not None and other is None):
         return None
-    frozen = table.baseline.scores if table.baseline is not None else None
-    values = [summary(each.bad, each.clear, frozen) for each in (own, other) if each is not None]
-    drawn = [_drawn(each, frozen) for each in (own, other) if each is not None]
 
     def one(name: str) -> Estimate:
-        numbers = [getattr(each, name) for each in values]
-        draws = [None if each is None else np.array([getattr(draw, name) for draw in each]) for each in drawn]
-        if len(numbers) == 1:
-            return estimate(numbers[0], draws[0])
-        both = None if draws[0] is None or draws[1] is None else draws[0] - draws[1]
-        return estimate(numbers[0] - numbers[1], both)
+        value, draws = own.number(name)
+        if other is None:
+            return estimate(value, draws)
+        less, others = other.number(name)
+        return estimate(value - less, None if draws is None or others is None else draws - others)
 
-    mce = one("mce") if frozen is not None else None
+    mce = one("mce") if table.baseline is not None else None
     return Resilience(one("clear"), one("mean"), one("worst"), one("gap"), one("mrr"), mce)
 
 

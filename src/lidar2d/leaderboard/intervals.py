@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,11 @@ def over_seeds(draws: Sequence[Sequence[float]]) -> Draws | None:
     if not draws or not all(draws) or len(set(map(len, draws))) > 1:
         return None
     count, replicates = len(draws), len(draws[0])
-    chosen = np.random.default_rng([count, replicates]).integers(count, size=(replicates, count))
-    found: Draws = np.take_along_axis(np.array(draws).T, chosen, 1).mean(1)
+    found: Draws = np.take_along_axis(np.array(draws).T, _chosen(count, replicates), 1).mean(1)
     return found
+
+
+@cache
+def _chosen(count: int, replicates: int) -> NDArray[np.int64]:
+    """Return which seeds (replicates, count) each draw has, the same for all that have as many."""
+    return np.random.default_rng([count, replicates]).integers(count, size=(replicates, count))
