@@ -75,7 +75,7 @@ recorded with its error, and the rest goes on; exit status 1 then. A killed benc
   --method.SETTING VALUE   and --trainer.SETTING VALUE: given to every training beside the suite's own"""
 
 TABLE = """\
-lidar2d table [--check | --suite NAME] [--results DIR]
+lidar2d table [--check | --suite NAME | --html DIR] [--results DIR]
 
 Writes, from the records of each suite, RESULTS/SUITE.md and RESULTS/SUITE.csv, and the leaderboard in the README beside
 RESULTS. Nothing in them is typed by hand.
@@ -85,6 +85,8 @@ RESULTS. Nothing in them is typed by hand.
   --suite NAME       prints the tables of one suite, and writes nothing
     --sort COLUMN    the best first by a condition or a kind of weather: clear, fog, fog-3, all, method
     --against ROW    another row that the others are compared with, by intervals
+  --html DIR         a page to look at and to share: sorts, filters, plots, and every record
+    --gallery DIR ...  pictures that `lidar2d eval --save-images DIR` made, shown on the page
   --results DIR      of the records (results);  --readme FILE: whose leaderboard is made"""
 
 

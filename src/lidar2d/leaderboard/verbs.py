@@ -17,7 +17,7 @@ from lidar2d.results.baseline import load_baseline
 from lidar2d.results.measures import measure
 from lidar2d.results.store import Store
 
-HEADS = ("results", "readme", "suite", "sort", "against", "check")
+HEADS = ("results", "readme", "suite", "sort", "against", "check", "html", "gallery")
 
 
 def table(argv: Sequence[str]) -> int:
@@ -34,12 +34,16 @@ def table(argv: Sequence[str]) -> int:
     suite, rest = words.take(rest, "--suite")
     sort, rest = words.take(rest, "--sort")
     against, rest = words.take(rest, "--against")
+    html, rest = words.take(rest, "--html")
+    galleries, rest = words.several(rest, "--gallery")
     if rest:
         raise UsageError(f"table takes no word '{rest[0]}'")
     if suite is None and (sort is not None or against is not None):
         raise UsageError(f"{'--sort' if sort is not None else '--against'} belongs to one suite's tables: --suite NAME")
-    if check and suite is not None:
-        raise UsageError("give one of --check and --suite NAME")
+    if sum((check, suite is not None, html is not None)) > 1:
+        raise UsageError("give one of --check, --suite NAME and --html DIR")
+    if galleries and html is None:
+        raise UsageError("--gallery belongs to the page: --html DIR")
     folder = expanded(results or "results")
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}; records lie below it: --results DIR")
@@ -47,6 +51,14 @@ def table(argv: Sequence[str]) -> int:
     suites = read(store, [load_baseline(name) for name in recipe.names("baselines")])
     if suite is not None:
         print(_printed(suites, suite, sort, against))
+        return 0
+    if html is not None:
+        from lidar2d.leaderboard.page import write_page
+
+        page = write_page(
+            [each for own in suites for each in own.tables], expanded(html), list(map(expanded, galleries))
+        )
+        print(f"page  {page}")
         return 0
     files = wanted(suites, store, _readme(readme, folder))
     if check:
