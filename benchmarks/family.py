@@ -1,6 +1,6 @@
 """What the methods that teach a 3D network from images are worth on the synthetic town, and what they cost.
 
-    python benchmarks/family.py --seeds 0 1 2 --out results/town/points.jsonl
+    python benchmarks/family.py --seeds 0 1 2 --out results/studies/town/points.jsonl
 
 Each line of the result is one run of ``lidar2d fit``, as its ``report.json`` has it, with its time and memory.
 """

@@ -1,6 +1,6 @@
 """What the LiDAR anchor is worth: Collaborative Distillation beside its baseline, its controls and its oracle.
 
-    python benchmarks/worth.py --seeds 0 1 2 --out results/foundation/collab.jsonl
+    python benchmarks/worth.py --seeds 0 1 2 --out results/studies/foundation/collab.jsonl
 
 Each line of the result is one run of ``lidar2d fit`` on the synthetic town, as its ``report.json`` has it.
 """

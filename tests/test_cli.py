@@ -372,6 +372,14 @@ def test_a_run_is_resumed_by_its_folder_alone_and_only_as_its_own_method():
 
 
 @pytest.mark.usefixtures("here")
+def test_the_logger_has_a_short_name():
+    flags = [words.spell_fit(["--method", "toy", *given], (*HEADS, "logger")).flags for given in (
+        ["--logger", "wandb"], ["--logger=wandb"], ["--trainer.logger", "wandb"]
+    )]  # fmt: skip
+    assert flags == [("--trainer.logger", "wandb"), ("--trainer.logger=wandb",), ("--trainer.logger", "wandb")]
+
+
+@pytest.mark.usefixtures("here")
 def test_a_resumed_run_keeps_what_it_computes_and_may_move():
     run = str(saved_run("mine"))
     told = words.spell_fit(["--resume", run, "--trainer.devices", "2", "--data.root=elsewhere"], HEADS)
@@ -403,10 +411,10 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]):
     short = capsys.readouterr().out
     assert cli.main(["--help"]) == 0
     assert capsys.readouterr().out == short
-    assert len(short.splitlines()) < 16
+    assert len(short.splitlines()) < 20
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out == f"lidar2d {__version__}\n"
-    for verb in ("fit", "check", "view", "list"):
+    for verb in ("fit", "compare", "check", "view", "list"):
         assert cli.main([verb, "--help"]) == 0
         assert capsys.readouterr().out.startswith(f"lidar2d {verb}")
 
@@ -415,7 +423,7 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]):
     ("given", "answer"),
     [
         ("fti", "no command 'fti'; did you mean 'fit'?"),
-        ("table", "no command 'table'; known: bench, check, eval, fit, list, prepare, view, weights"),
+        ("paint", "no command 'paint'; known: bench, check, compare, eval, fit, list, prepare, table, view, weights"),
         ("list", "list takes one word: methods, datasets, suites, protocols, corruptions, networks"),
         ("list method", "nothing called 'method' to list; did you mean 'methods'?"),
         ("check --dat kitti", "check has no flag --dat; did you mean '--data'?"),

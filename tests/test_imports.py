@@ -13,9 +13,10 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "lidar2d"
 # from the ground up; what stands on one line are siblings
 LAYERS: list[set[str]] = [
-    {"errors", "processes", "docstrings", "writing", "manual", "progress"},
-    {"paths", "results"},
-    {"recipe", "frame"},
+    {"errors", "processes", "docstrings", "writing", "manual", "progress", "environment"},
+    {"paths", "wandb_login"},
+    {"recipe"},
+    {"results", "frame"},
     {"geometry", "runs", "listing", "optimisation"},
     {"complaints"},
     {"words", "arguments"},
@@ -24,7 +25,7 @@ LAYERS: list[set[str]] = [
     {"methods"},
     {"fit"},
     {"bench"},
-    {"check", "view", "exchange"},
+    {"check", "view", "exchange", "compare", "leaderboard"},
     {"cli"},
 ]
 LIGHT = [
@@ -32,6 +33,8 @@ LIGHT = [
     "writing",
     "paths",
     "manual",
+    "environment",
+    "wandb_login",
     "recipe",
     "runs",
     "listing",
@@ -41,6 +44,9 @@ LIGHT = [
     "arguments",
     "bench.suite",
     "bench.verbs",
+    "leaderboard.verbs",
+    "compare.verb",
+    "compare.plot",
     "cli",
 ]
 SPARSE = {"spconv", "MinkowskiEngine", "torchsparse"}

@@ -1,4 +1,4 @@
-"""The command line: ``lidar2d fit | prepare | view | check | weights | list``.
+"""The command line: ``lidar2d fit | eval | bench | compare | prepare | view | check | weights | list``.
 
 Imports torch only for words that are right.
 """
@@ -57,6 +57,8 @@ def _dispatch(argv: list[str]) -> int:
         "fit": _fit,
         "eval": _eval,
         "bench": _bench,
+        "table": _table,
+        "compare": _compare,
         "prepare": _prepare,
         "view": _view,
         "check": _check,
@@ -87,7 +89,7 @@ def _fit(argv: list[str]) -> int:
     if wants_help and not any(word.partition("=")[0] in ("--method", "--resume") for word in asked):
         _say(f"{manual.FIT}\nName a method to see them: lidar2d fit --method NAME --help")
         return 0
-    told = words.spell_fit(asked, ("method", "data", "trainer", "seed", "run", "resume", "config"))
+    told = words.spell_fit(asked, ("method", "data", "trainer", "seed", "run", "resume", "config", "logger"))
 
     # from here on the words name things that exist, and torch is worth its seconds
     from lidar2d import arguments, docstrings
@@ -199,6 +201,26 @@ def _bench(argv: list[str]) -> int:
     except KeyboardInterrupt:
         print("lidar2d: interrupted; the same command goes on where it was", file=sys.stderr)
         return INTERRUPTED
+
+
+def _table(argv: list[str]) -> int:
+    if "-h" in argv or "--help" in argv:
+        _say(manual.TABLE)
+        return 0
+    from lidar2d.leaderboard.verbs import table
+
+    return 1 if table(argv) else 0
+
+
+def _compare(argv: list[str]) -> int:
+    if not argv or "-h" in argv or "--help" in argv:
+        _say(manual.COMPARE)
+        return 0
+
+    from lidar2d.compare import verb
+
+    _say(verb.compare_places(argv))
+    return 0
 
 
 def _prepare(argv: list[str]) -> int:

@@ -169,7 +169,7 @@ def points_in_boxes(xyz: Tensor, geometry: Tensor) -> Tensor:
     reach = geometry[:, 3:5].norm(dim=1) / 2 + _MARGIN
     low, high = ((geometry[:, :2] + side * reach[:, None]).unsqueeze(-1) for side in (-1, 1))
     x, y = xyz[:, 0], xyz[:, 1]
-    inside = (x >= low[:, 0]) & (x <= high[:, 0]) & (y >= low[:, 1]) & (y <= high[:, 1])
+    inside: Tensor = (x >= low[:, 0]) & (x <= high[:, 0]) & (y >= low[:, 1]) & (y <= high[:, 1])
     box, point = inside.nonzero(as_tuple=True)
     local = _rotate_xy(xyz[point] - geometry[box, :3], -geometry[box, 6])
     inside[box, point] = (local.abs() <= geometry[box, 3:6] / 2).all(-1)

@@ -11,6 +11,8 @@ lidar2d: distillation between cameras and LiDAR
   lidar2d fit --resume runs/NAME                     go on with a run
   lidar2d eval --checkpoint runs/NAME --protocol seg3d-lp/town@1    judge its features
   lidar2d bench --suite smoke                        every method under every protocol, into records
+  lidar2d table                                      records into Markdown, CSV and the README's leaderboard
+  lidar2d compare runs                               runs side by side: which settings mattered, which run is best
   lidar2d view --data kitti --data.root DIR --index 3      draw a frame, its points and boxes
   lidar2d prepare --method slidr --data nuscenes --data.root DIR      make what a method wants beside the images
   lidar2d check --data nuscenes --data.root DIR      is every file there, and readable?
@@ -30,6 +32,7 @@ lidar2d fit --method NAME [--data NAME] [--SETTING VALUE ...]
   --run DIR                the run's folder; runs/METHOD-DATA-TIME by default
   --resume [DIR]           go on with the run in DIR, or with the method's newest; a run keeps its own recipe,
                            so that only --trainer.*, --data.root and --data.workers may follow
+  --logger NAME            losses as csv in the run folder, and beside them tensorboard or wandb; or none
   --print_config           print the whole recipe and stop
 
   --method.points NAME     another network (`lidar2d list networks`), or package.module.Class of your own;
@@ -70,6 +73,35 @@ recorded with its error, and the rest goes on; exit status 1 then. A killed benc
   --results DIR            of the records (results);  --runs DIR: of the runs (runs/bench/SUITE)
   --device cpu|cuda|auto   where to judge
   --method.SETTING VALUE   and --trainer.SETTING VALUE: given to every training beside the suite's own"""
+
+TABLE = """\
+lidar2d table [--check | --suite NAME] [--results DIR]
+
+Writes, from the records of each suite, RESULTS/SUITE.md and RESULTS/SUITE.csv, and the leaderboard in the README beside
+RESULTS. Nothing in them is typed by hand.
+
+  --check            writes nothing; says where files differ from the records, and which records are out of bounds,
+                     stand twice or mix versions. Exit status 1 if files differ, 2 if records are wrong
+  --suite NAME       prints the tables of one suite, and writes nothing
+    --sort COLUMN    the best first by a condition or a kind of weather: clear, fog, fog-3, all, method
+    --against ROW    another row that the others are compared with, by intervals
+  --results DIR      of the records (results);  --readme FILE: whose leaderboard is made"""
+
+
+COMPARE = """\
+lidar2d compare PLACE [PLACE ...] [--metric NAME[,NAME ...]] [--out DIR]
+
+Puts runs side by side: the settings in which they differ, their metrics as they were last logged, how much of the first
+metric each setting explains, and which run is best. Runs that have not finished are shown, and count for nothing.
+
+  PLACE                    a run folder, or a folder of them: runs; a folder of wandb's, or one that holds several:
+                           wandb/offline-run-…; or, with a login, wandb:ENTITY/PROJECT, a sweep wandb:ENTITY/PROJECT/ID
+                           or one run of it
+  --metric NAME[,NAME...]  what is shown; runs are sorted by the first. By default an mIoU of the report of `fit`,
+                           clear_probe/adverse or else clear_probe/clear, and the last loss of every stage
+  --goal maximize|minimize of the first; the report's numbers go up and losses (STAGE/LOSS) down without it
+  --out DIR                write compare.md, compare.csv with every metric, settings.png with a plot of each setting,
+                           and best.yaml, the recipe of the best run: lidar2d fit --method DIR/best.yaml"""
 
 PREPARE = """\
 lidar2d prepare --method NAME [--data NAME] [--data.root DIR] [--SETTING VALUE ...]

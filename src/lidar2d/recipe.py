@@ -1,4 +1,4 @@
-"""Finds recipes, cards and suites by name, in a checkout or in a wheel. Imports no torch."""
+"""Finds recipes, cards, suites and baselines by name, in a checkout or in a wheel. Imports no torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _FOLDERS = {
     "suites": "benchmarks",
     "protocols": "benchmarks/protocols",
     "corruptions": "benchmarks/corruptions",
+    "baselines": "benchmarks/baselines",
 }
+_ENDINGS = {"baselines": (".json",)}  # of what is not YAML
+_YAML = (".yaml", ".yml")
 
 
 class _TwiceError(yaml.MarkedYAMLError):
@@ -56,49 +59,53 @@ def folder(kind: str) -> Path:
 
 def names(kind: str) -> list[str]:
     """List what ``folder(kind)`` holds, by name; a protocol's is ``task/name@version``."""
-    top = folder(kind)
-    found = top.glob("*/*.yaml" if kind == "protocols" else "*.yaml")
+    top, ending = folder(kind), _ENDINGS.get(kind, _YAML)[0]
+    found = top.glob(f"*/*{ending}" if kind == "protocols" else f"*{ending}")
     return sorted(path.relative_to(top).with_suffix("").as_posix() for path in found)
 
 
 def called(kind: str, name: str) -> str:
     """Return what records call a data set or a protocol: its name, or one made of a file's."""
-    if not name.endswith((".yaml", ".yml")):
+    if not name.endswith(_YAML):
         return name
     stem = Path(name).stem
     return f"own/{stem}@0" if kind == "protocols" else stem
 
 
 def find(kind: str, name: str) -> Path:
-    """Return the YAML file for a name (``collab``) or a path (``./mine.yaml``).
+    """Return the file for a name (``collab``) or a path (``./mine.yaml``; of baselines ``./mine.json``).
 
     Raises:
         UsageError: with the nearest name, if there is none.
     """
-    if name.endswith((".yaml", ".yml")):
+    endings = _ENDINGS.get(kind, _YAML)
+    if name.endswith(endings):
         path = expanded(name)
         if not path.is_file():
             raise UsageError(f"no file {path.absolute()}")
         return path
     if name not in names(kind):
         raise UsageError(f"no {kind.removesuffix('s')} '{name}'; {nearest(name, names(kind))}")
-    return folder(kind) / f"{name}.yaml"
+    return folder(kind) / f"{name}{endings[0]}"
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping.
+    """Read a mapping: YAML, or JSON where the file's name ends so.
 
     Raises:
         UsageError: with the line, if it is not one.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Once)
+        text = path.read_text(encoding="utf-8")
+        content = _json(text) if path.suffix == ".json" else yaml.load(text, _Once)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not a readable text file: {getattr(error, 'strerror', None) or error}") from None
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         what = str(error) if isinstance(error, _TwiceError) else "not valid YAML"
         raise UsageError(f"{path}{f', line {where.line + 1}' if where else ''}: {what}") from None
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{path}, line {error.lineno}: not valid JSON") from None
     except _NO_VALUE as error:
         raise UsageError(f"{path}: has a value that is none: {error or type(error).__name__}") from None
     if not isinstance(content, dict):
@@ -106,8 +113,23 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
+def _json(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_pairs, parse_constant=_no_number)
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    if twice := [key for key in keys if keys.count(key) > 1]:
+        raise _TwiceError(problem=f"'{twice[0]}' stands twice")
+    return dict(pairs)
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(f"{word} is no number")
+
+
 def digest(path: Path) -> str:
-    """Return 12 digits that tell what a YAML file says; comments and order do not count."""
+    """Return 12 digits that tell what a file says; comments and order do not count."""
     return hashlib.sha256(json.dumps(read(path), sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 

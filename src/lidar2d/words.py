@@ -1,4 +1,4 @@
-"""The words of the command line that are spelled out before it is parsed: --method, --data, --run and --resume.
+"""The words of the command line that are spelled out before it is parsed: --method, --data, --run, --resume, --logger.
 
 Imports no torch: a misspelt name is answered at once.
 """
@@ -39,7 +39,7 @@ def spell_fit(argv: Sequence[str], heads: Iterable[str], verb: str = "fit") -> F
         UsageError: if a flag, a method, a data set or a run does not exist.
     """
     check_heads(verb, argv, heads)
-    name, rest = take(argv, "--method")
+    name, rest = take([_in_full(word) for word in argv], "--method")
     run_name, rest = take(rest, "--run")
     resume, rest = take(rest, "--resume", default="")
     card, rest = spell_data(rest)
@@ -61,6 +61,12 @@ def spell_fit(argv: Sequence[str], heads: Iterable[str], verb: str = "fit") -> F
     if method is not None and _class_path(method) != _class_path(saved):
         raise UsageError(f"{run} is a run of {_class_path(saved)}, not of '{name}'; leave --method out")
     return FitWords(None, saved, run, True, tuple(rest))
+
+
+def _in_full(word: str) -> str:
+    """Write ``--logger`` as the setting that it is short for."""
+    flag, equals, value = word.partition("=")
+    return f"--trainer.logger{equals}{value}" if flag == "--logger" else word
 
 
 def _classes_first(argv: Sequence[str]) -> list[str]:
@@ -162,3 +168,29 @@ def take(argv: Sequence[str], flag: str, default: str | None = None) -> tuple[st
 def _class_path(path: Path) -> str:
     method = recipe.read(path).get("method")
     return str(method.get("class_path")) if isinstance(method, dict) else ""
+
+
+def several(argv: Sequence[str], flag: str) -> tuple[list[str], list[str]]:
+    """Take ``--flag A B C`` out of the words.
+
+    Raises:
+        UsageError: if nothing follows the flag.
+    """
+    found: list[str] = []
+    rest: list[str] = []
+    taking = False
+    for word in argv:
+        if word.startswith("--"):
+            head, equals, value = word.partition("=")
+            taking = head == flag
+            if not taking:
+                rest.append(word)
+            elif equals:
+                found.append(value)
+        elif taking:
+            found.append(word)
+        else:
+            rest.append(word)
+    if not found and any(word.partition("=")[0] == flag for word in argv):
+        raise UsageError(f"{flag} needs a value")
+    return found, rest

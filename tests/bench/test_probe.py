@@ -10,6 +10,7 @@ from lidar2d.data.augment import Augment
 from lidar2d.data.card import load_card
 from lidar2d.errors import SettingError
 from lidar2d.frame import Frame
+from lidar2d.metrics.resampled import DRAWS
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
 from lidar2d.tasks.depth import Depth
 from lidar2d.tasks.heads import Training
@@ -113,6 +114,13 @@ def test_a_tuned_encoder_learns_with_its_head_and_the_one_given_stays_as_it_was(
     assert net.frozen if task is PixelSegmentation else net.factor.requires_grad
     with pytest.raises(SettingError, match="an encoder that is tuned trains with one rate"):
         Probe(task, Training((0.1, 0.01), epochs=1), tune=1.0)
+
+
+def test_verdicts_carry_scores_of_resampled_scenes():
+    found = {each.condition: each for each in verdicts(Probe(PointSegmentation, TRAINING, tune=1.0), Classes())}
+    assert {name: len(each.draws) for name, each in found.items()} == {"day": DRAWS, "fog": DRAWS, "all": 0}
+    for name in ("day", "fog"):
+        assert min(found[name].draws) <= found[name].metrics["miou"] / 100 + 1e-9 <= max(found[name].draws) + 2e-9
 
 
 def test_augmented_frames_are_shown_another_way_each_time_and_the_same_by_the_seed():

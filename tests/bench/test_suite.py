@@ -12,7 +12,7 @@ from lidar2d.data.card import load_card
 from lidar2d.data.module import LidarData
 from lidar2d.errors import UsageError
 from lidar2d.fit.saved import resolve
-from lidar2d.recipe import digest, find, names
+from lidar2d.recipe import digest, find, names, read
 from lidar2d.results.record import Record
 
 GIVEN = {
@@ -72,7 +72,7 @@ def test_a_judge_may_be_of_some_methods(tmp_path):
         "mine": {"test": "smoke"},
         "ppkt": {},
     }
-    with pytest.raises(UsageError, match="judge names the method 'slidr', which is no row; known: mine, ppkt"):
+    with pytest.raises(UsageError, match="methods of a judge has 'slidr', which is no row; known: mine, ppkt"):
         suite(tmp_path, judge=[{**GIVEN["judge"][0], "methods": ["slidr"]}])
     with pytest.raises(UsageError, match="depth-lin/town@1 on synthetic stands twice"):
         suite(tmp_path, judge=[judge[0], {**judge[1], "methods": []}])
@@ -123,7 +123,7 @@ def test_shards_are_whole_runs_and_together_everything(tmp_path):
 def test_done_cells_have_a_record_and_failed_ones_can_be_tried_again(tmp_path):
     asked = suite(tmp_path)
     cells = asked.cells()
-    of_it = {"suite_version": asked.version}
+    of_it = {"suite_version": asked.version, "asked": digest(find("protocols", cells[0].protocol))}
     records = [record(cells[0], **of_it), record(cells[1], metrics={}, error="no space", **of_it)]
     assert done(asked, cells, records) == {cells[0]: False, cells[1]: True}
     other = Cell("ppkt", 7, "synthetic", "seg3d-lp/town@1", 100)
@@ -137,6 +137,24 @@ def test_records_of_another_version_or_of_another_protocols_text_do_not_count(tm
     own = digest(find("protocols", cells[0].protocol))
     assert done(asked, cells, [record(cells[0], suite_version=asked.version, asked=own)]) == {cells[0]: False}
     assert done(asked, cells, [record(cells[0], suite_version=asked.version, asked="another")]) == {}
+
+
+def test_records_of_other_weather_do_not_count(tmp_path):
+    weather = {"corruptions": ["fog"], "severities": [1]}
+    asked = suite(tmp_path, judge=[{**GIVEN["judge"][0], "settings": {"weather": weather}}])
+    cells = asked.cells()
+    of_it = {"suite_version": asked.version, "asked": digest(find("protocols", cells[0].protocol))}
+    table = f"weather-v1@{read(find('corruptions', 'weather-v1'))['version']}"
+    assert done(asked, cells, [record(cells[0], weather=table, **of_it)]) == {cells[0]: False}
+    assert done(asked, cells, [record(cells[0], weather="weather-v1@0", **of_it)]) == {}
+    assert done(asked, cells, [record(cells[0], **of_it)]) == {}
+
+
+def test_a_row_that_is_not_taught_says_so(tmp_path):
+    asked = suite(tmp_path, methods={"ppkt": None, "teacher": {"recipe": "ppkt", "taught": False}})
+    assert [entry.taught for entry in asked.methods.values()] == [True, False]
+    with pytest.raises(UsageError, match=r"methods\.ppkt\.taught is 'no'; it is true or false"):
+        suite(tmp_path, methods={"ppkt": {"taught": "no"}})
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ import family
 import pytest
 
 ROOT = Path(__file__).parents[2]
-RECORDS = [json.loads(line) for line in (ROOT / "results" / "town" / "points.jsonl").read_text().splitlines()]
+RECORDS = [
+    json.loads(line) for line in (ROOT / "results" / "studies" / "town" / "points.jsonl").read_text().splitlines()
+]
 
 
 @pytest.mark.parametrize("method", family.METHODS)

@@ -10,7 +10,7 @@ import pytest
 import worth
 
 ROOT = Path(__file__).parents[2]
-RECORDED = ROOT / "results" / "foundation" / "collab.jsonl"
+RECORDED = ROOT / "results" / "studies" / "foundation" / "collab.jsonl"
 ADVERSE = ("dusk", "night", "rain", "fog", "snow")
 
 

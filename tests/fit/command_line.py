@@ -25,6 +25,16 @@ class CommandLine:
             "CUDA_VISIBLE_DEVICES": "",
         }
 
+    def logged_out(self) -> "CommandLine":
+        """As on a machine where nobody has logged in anywhere."""
+        for name in [name for name in self.environment if name.startswith("WANDB_") or name == "NETRC"]:
+            del self.environment[name]
+        (self.folder / "home").mkdir()
+        # but with matplotlib's fonts, which take long to find
+        kept = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        self.environment |= {"HOME": str(self.folder / "home"), "XDG_CACHE_HOME": str(kept)}
+        return self
+
     def start(self, *words: str) -> subprocess.Popen:
         return subprocess.Popen(
             [sys.executable, "-m", "lidar2d.cli", *words],

@@ -57,6 +57,8 @@ def changed(**values):
         (changed(severity=6), "severity is 6"),
         (changed(labels=101), "labels is 101"),
         (changed(metrics={}), "either metrics or an error"),
+        (changed(draws=[0.5, 1.5]), "draws has a score above 1"),
+        (changed(draws="0.5"), "draws is '0.5'"),
         (changed(error="no space"), "either metrics or an error"),
         (changed(metrics={"miou": "high"}), "metrics is"),
         (changed(source="rumour"), "source is 'rumour'"),

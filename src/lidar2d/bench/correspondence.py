@@ -20,14 +20,17 @@ from lidar2d.bench.protocol import ALL, Protocol, Session, Splits, Verdict, by_c
 from lidar2d.data.card import Card
 from lidar2d.data.source import Moving, Source
 from lidar2d.data.stream import frame_seed
+from lidar2d.data.twins import scene_names
 from lidar2d.errors import UsageError, within
 from lidar2d.frame import Frame, Pairs, collate
 from lidar2d.geometry import ZBuffer, invert_pose, pairs, points_in_boxes, transform
 from lidar2d.metrics.angles import angle
+from lidar2d.metrics.resampled import shares
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder, read
 from lidar2d.tasks.kept import device_of
 
 PIXELS = (5, 10, 20)  # of the image, at most between the place that is found and the true one
+_SCORED = 10  # of them, where one number has to do
 ANGLES = (0, 5, 15, 45, 180)  # degrees at the point between the rays to the two cameras
 
 
@@ -64,18 +67,29 @@ class Correspondence(Protocol):
         chosen = {name: _spaced(rows, self.frames) for name, rows in groups.items()}
         advance = session.progress("frames", sum(map(len, chosen.values())))
         errors = {name: list(self._errors(encoder, splits.test, rows, advance)) for name, rows in chosen.items()}
-        counts = {name: len(rows) for name, rows in chosen.items()}
         if len(groups) > 1:
             errors[ALL] = [part for name in groups for part in errors[name]]
-            counts[ALL] = sum(counts.values())
-        if not any(errors.values()):
+            chosen[ALL] = [row for name in groups for row in chosen[name]]
+        found = {name: own for name, own in errors.items() if any(map(len, own))}
+        if not found:
             raise UsageError(f"{splits.test.card.name}: no LiDAR point is seen by two cameras")
-        return [Verdict(name, recall(torch.cat(errors[name])), counts[name], "none") for name in errors if errors[name]]
+        scenes = scene_names(splits.test)
+        return [
+            Verdict(
+                *(name, recall(torch.cat(own)), len(own), "none"),
+                shares(
+                    [scenes[row] for row in chosen[name]],
+                    [float((part[:, 0] <= _SCORED).sum()) for part in own],
+                    [float(len(part)) for part in own],
+                ),
+            )
+            for name, own in found.items()
+        ]
 
     def _errors(
         self, encoder: ImageEncoder, source: Source, rows: Sequence[int], advance: Callable[[], None]
     ) -> Iterator[Tensor]:
-        """Yield how far off (P, 2) in pixels, and at which angle, each pair of views finds its points, frame by frame.
+        """Yield how far off (P, 2) in pixels, and at which angle, the points of each frame are found.
 
         Points are sought in the other images of their frame, and in all of the next one, which is encoded once.
         """
@@ -87,7 +101,7 @@ class Correspondence(Protocol):
             if isinstance(source, Moving) and (after := source.following(row)) is not None:
                 ahead = self._shot(encoder, source, after[0])
                 others.append((ahead, after[1]))
-            yield from self._seek(shot, others)
+            yield torch.cat([torch.zeros(0, 2, dtype=torch.float64), *self._seek(shot, others)])
             advance()
 
     def _shot(self, encoder: ImageEncoder, source: Source, row: int) -> Shot:

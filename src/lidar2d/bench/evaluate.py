@@ -7,7 +7,6 @@ import json
 import math
 import resource
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from lidar2d.data.module import LidarData
 from lidar2d.data.shares import Percent, share
 from lidar2d.data.source import Source
 from lidar2d.data.weather.source import Weathered
+from lidar2d.environment import commit, named
 from lidar2d.errors import UsageError, nearest
 from lidar2d.fit.saved import Saved
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
@@ -104,7 +104,7 @@ def evaluate(
     asked = {"protocol": facts["asked"], "shown": shown, "recipe": facts["recipe"]}
     with _kept(facts["weights"], facts["data_list"], asked) as folder:
         verdicts = judge.judge(encoder, splits, replace(session, keep=folder))
-    facts |= {"devices": _devices(device), "seconds": time.monotonic() - began, "peak_gib": _peak(device)}
+    facts |= {"devices": named(device), "seconds": time.monotonic() - began, "peak_gib": _peak(device)}
     return [_record(verdict, facts, splits.test) for verdict in verdicts]
 
 
@@ -163,13 +163,19 @@ def _record(verdict: Verdict, facts: dict[str, Any], test: Source) -> Record:
         condition=condition,
         severity=severity,
         metrics=known,
+        draws=list(verdict.draws),
         error="" if known else "no frame under this condition tells the truth that is asked for",
         selection_rule=verdict.chosen,
         frames=verdict.frames,
-        weather=weathered.told(verdict.condition) if weathered else "",
+        weather=weathered.table if weathered else "",
         fingerprint=weathered.fingerprint(verdict.condition) if weathered else "",
-        **facts,
+        **{**facts, "shown": _seen(facts["shown"], weathered, verdict.condition)},
     )
+
+
+def _seen(shown: str, weathered: Weathered | None, condition: str) -> str:
+    """Say how frames were read, and whether labels decided what bad weather did to them."""
+    return f"{shown}, corruption reads labels" if weathered and weathered.reads_labels(condition) else shown
 
 
 def _facts(saved: Saved, encoder: PointEncoder | ImageEncoder) -> dict[str, Any]:
@@ -190,7 +196,8 @@ def _facts(saved: Saved, encoder: PointEncoder | ImageEncoder) -> dict[str, Any]
 def _network(content: dict[str, Any]) -> str:
     """Name a network by its class, and by its model and first weights where it has them."""
     given = content.get("init_args") or {}
-    words = [content["class_path"].rpartition(".")[2], given.get("name"), given.get("weights")]
+    weights = Path(str(given.get("weights") or "")).name  # where a file lies is nobody else's business
+    words = [content["class_path"].rpartition(".")[2], given.get("name"), weights]
     return " ".join(str(word) for word in words if word)
 
 
@@ -214,26 +221,8 @@ def _shown(data: LidarData, splits: Splits) -> str:
     return ", ".join(said)
 
 
-def _devices(device: torch.device) -> str:
-    if device.type == "cuda":
-        return f"1 x {torch.cuda.get_device_name(device)}"
-    return f"{device.type}, {torch.get_num_threads()} threads"
-
-
 def _peak(device: torch.device) -> float:
     """Return the most memory in GiB that the device, or this process so far, has held."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-
-
-def commit() -> str:
-    """Return the commit of the checkout that lidar2d runs from, with a + where it was changed since; "" in a wheel."""
-    top = Path(__file__).resolve().parents[3]
-    if not (top / ".git").exists():
-        return ""
-    try:
-        words = ["git", "-C", str(top), "describe", "--always", "--dirty=+", "--abbrev=10", "--exclude=*"]
-        return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""

@@ -13,10 +13,12 @@ from lidar2d.bench.neighbours import draw, fill
 from lidar2d.bench.protocol import ALL, Protocol, Session, Splits, Verdict, by_condition
 from lidar2d.data.card import Card
 from lidar2d.data.descriptors import voxel_shape
+from lidar2d.data.twins import scene_names
 from lidar2d.errors import UsageError, within
 from lidar2d.frame import Frame, collate
 from lidar2d.geometry import ZBuffer, pairs
 from lidar2d.metrics.angles import angle
+from lidar2d.metrics.resampled import shares
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder, read
 from lidar2d.tasks.kept import device_of
 
@@ -76,7 +78,18 @@ class Normals(Protocol):
         rows = by_condition(test)
         if not any(len(torch.cat(errors[name])) for name in rows):
             raise UsageError(f"{test.card.name}: no surface that LiDAR measures is seen in an image")
-        return [Verdict(name, summary(torch.cat(errors[name])), len(rows[name]), "none") for name in rows]
+        scenes = scene_names(test)
+        return [
+            Verdict(
+                *(name, summary(torch.cat(errors[name])), len(own), "none"),
+                shares(
+                    [scenes[row] for row in own],
+                    [float((part < WITHIN[1]).sum()) for part in errors[name]],
+                    [float(len(part)) for part in errors[name]],
+                ),
+            )
+            for name, own in rows.items()
+        ]
 
     def _read(self, encoder: ImageEncoder, frame: Frame) -> tuple[Tensor, Tensor]:
         """Return features (P, C) at the pixels of points on surfaces, and their normals (P, 3) in the camera's axes."""

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
+from torchmetrics import Metric
 
 from lidar2d.bench.protocol import ALL, Protocol, Session, Splits, Verdict, by_condition, needed, rows_of
 from lidar2d.data.augment import Augment
@@ -17,9 +18,11 @@ from lidar2d.data.batches import TrainingFrames
 from lidar2d.data.card import Card
 from lidar2d.data.source import Source
 from lidar2d.data.stream import Key
+from lidar2d.data.twins import scene_names
 from lidar2d.data.wrapped import WithoutImages, changed
 from lidar2d.errors import SettingError, UsageError, within
 from lidar2d.frame import Batch, collate
+from lidar2d.metrics.resampled import Resampled, draw, merged
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
 from lidar2d.nets.sliding import Sliding
 from lidar2d.tasks.heads import Shown, Training, Tuned, measure, show, shuffled, train_heads
@@ -151,19 +154,25 @@ class Probe(Protocol):
     @torch.no_grad()
     def _verdicts(self, asked: _Asked, head: nn.Module, test: Source, chosen: str) -> list[Verdict]:
         task, session = asked.task, asked.session
-        groups = by_condition(test)
-        metrics = {condition: task.metric() for condition in groups}
+        parts: dict[str, dict[str, Metric]] = {}  # of each scene, under each condition
         advance = session.progress("test", len(test))
-        for row, condition in enumerate(test.conditions):
+        for row, (condition, scene) in enumerate(zip(test.conditions, scene_names(test), strict=True)):
             frame = test[row]
             batch = collate([frame]).to(device_of(asked.encoder))
             answer, truth = (part.cpu() for part in task.answer(*self._said(asked, head, batch)))
-            for name in {condition, ALL} & set(groups):
-                metrics[name].update(answer, truth)
+            own = parts.setdefault(condition, {})
+            if scene not in own:
+                own[scene] = task.metric()
+            own[scene].update(answer, truth)
             if session.look is not None:
                 session.look(task, frame, answer, truth)
             advance()
-        return [Verdict(name, metrics[name].compute(), len(rows), chosen) for name, rows in groups.items()]
+        wholes = {name: merged(list(scenes.values())) for name, scenes in parts.items()}
+        wholes |= {ALL: merged(list(wholes.values()))} if len(wholes) > 1 else {}
+        return [
+            Verdict(name, wholes[name].compute(), len(rows), chosen, _draws(parts.get(name, {})))
+            for name, rows in by_condition(test).items()
+        ]
 
     def _said(self, asked: _Asked, head: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return what a head says of a batch, and the truth."""
@@ -173,6 +182,15 @@ class Probe(Protocol):
             mirrored = asked.task.features(asked.encoder, replace(batch, images=batch.images.flip(-1)))
             output = (output + head(mirrored).flip(-1)) / 2
         return output, sample.truth
+
+
+def _draws(scenes: Mapping[str, Metric]) -> tuple[float, ...]:
+    """Return the score of resampled scenes; none where the metric cannot tell."""
+    parts = list(scenes.values())
+    if not parts or not isinstance(parts[0], Resampled):
+        return ()
+    found = parts[0].scores(parts, draw(list(scenes)))
+    return tuple(found.tolist()) if found.isfinite().all() else ()
 
 
 @dataclass(frozen=True)

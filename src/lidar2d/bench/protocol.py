@@ -62,6 +62,7 @@ class Verdict:
     metrics: dict[str, float]
     frames: int
     chosen: str  # which checkpoint of which head
+    draws: tuple[float, ...] = ()  # score, 0 to 1, of resampled scenes; none where the metric cannot tell
 
 
 @dataclass(frozen=True)

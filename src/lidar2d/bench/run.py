@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from lidar2d.bench.suite import Cell, Judged, Suite
 from lidar2d.data.module import LidarData
 from lidar2d.errors import UsageError
 from lidar2d.fit.folder import RunFolder
-from lidar2d.fit.saved import Saved, resolve, restore
+from lidar2d.fit.saved import Saved, resolve, restore, untrained
 from lidar2d.progress import bars
 from lidar2d.results.record import Record
 from lidar2d.results.store import Store
@@ -89,9 +89,11 @@ class Bench:
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def _fitted(self, method: str, seed: int, run: Path, lock: int) -> Saved | str:
-        """Train a method, or go on with it, unless it is trained; return it, or why it cannot be."""
+        """Train a method, or go on with it, unless it is trained or not to be; return it, or why it cannot be."""
         try:
             given = [*fit_words(self.suite, method, seed, self.roots), *self.passed]
+            if not self.suite.methods[method].taught:
+                return replace(untrained(given[1], given[2:]), name=method)
             wanted = resolve(given)
             if (run / runs.RECIPE).is_file():
                 _check_same(run, wanted)

@@ -15,6 +15,7 @@ from lidar2d.results.record import Record, check_name
 
 Flags = dict[str, Any]  # settings by their names in full, such as trainer.devices
 RESERVED = "eval"
+WEATHER = "weather-v1"  # the table of corruptions where a suite names none
 # of the data's settings, those that only training reads
 UNREAD = (
     *("split", "also", "weight", "share", "draw", "batch_size", "augment"),
@@ -31,11 +32,13 @@ class Entry:
         name: of the row.
         recipe: name of the method's recipe; the row's own where none is named.
         settings: laid over the recipe.
+        taught: whether it is trained; else its networks are judged as they begin: a teacher, or random weights.
     """
 
     name: str
     recipe: str
     settings: Flags
+    taught: bool = True
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class Suite:
         seeds: of the runs and of the heads.
         version: goes up when results of before no longer compare.
         source: ``smoke`` results prove that all works, and nothing else.
+        against: rows that the others are compared with, where they are judged in bad weather.
     """
 
     name: str
@@ -94,6 +98,7 @@ class Suite:
     seeds: tuple[int, ...] = (0,)
     version: int = 1
     source: Literal["measured", "smoke"] = "measured"
+    against: tuple[str, ...] = ()
 
     def cells(self) -> list[Cell]:
         """Return every evaluation, the cells of one run together."""
@@ -128,7 +133,8 @@ def load_suite(name: str) -> Suite:
     path = recipe.find("suites", name)
     given = recipe.read(path)
     try:
-        _check_keys(given, ("version", "source", "pretrain", "methods", "judge", "seeds"), ("methods", "judge"))
+        known = ("version", "source", "pretrain", "methods", "judge", "seeds", "against")
+        _check_keys(given, known, ("methods", "judge"))
         if path.stem == RESERVED:
             raise UsageError(f"a suite cannot be called {RESERVED}: records of `lidar2d eval` are; rename the file")
         methods = {str(key): _entry(str(key), value) for key, value in _mapping(given["methods"], "methods").items()}
@@ -155,6 +161,7 @@ def load_suite(name: str) -> Suite:
             seeds=_numbers(given.get("seeds", [0]), "seeds"),
             version=_numbers([given.get("version", 1)], "version")[0],
             source=source,
+            against=_rows(given.get("against", []), methods, "against"),
         )
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
@@ -163,20 +170,30 @@ def load_suite(name: str) -> Suite:
 def done(suite: Suite, cells: Iterable[Cell], records: Iterable[Record]) -> dict[Cell, bool]:
     """Return the cells that have a record, and whether they failed.
 
-    Records of another version of the suite, or of another text of a protocol, do not count.
+    Records of another version of the suite or of its corruptions, or of another text of a protocol, do not count.
     """
     found: dict[Cell, bool] = {}
-    asked: dict[str, str] = {}
     wanted = set(cells)
+    asked = {cell: _asked(suite, cell) for cell in wanted}
     for record in records:
         cell = Cell(record.method, record.seed, record.data, record.protocol, record.labels)
         if cell not in wanted or record.suite_version != suite.version:
             continue
-        if cell.protocol not in asked:
-            asked[cell.protocol] = recipe.digest(recipe.find("protocols", suite.judged(cell)[1]))
-        if record.asked in ("", asked[cell.protocol]):
+        if record.error or (record.asked, record.weather) == asked[cell]:
             found[cell] = found.get(cell, False) or bool(record.error)
     return found
+
+
+def _asked(suite: Suite, cell: Cell) -> tuple[str, str]:
+    """Return the digest of a cell's protocol, and its table of corruptions with its version."""
+    judged, protocol = suite.judged(cell)
+    weather = judged.settings.get("weather")
+    table = ""
+    if weather is not None:
+        name = weather.get("table", WEATHER) if isinstance(weather, dict) else WEATHER
+        path = recipe.find("corruptions", str(name))
+        table = f"{path.stem}@{recipe.read(path).get('version')}"
+    return recipe.digest(recipe.find("protocols", protocol)), table
 
 
 def shard(cells: Sequence[Cell], text: str) -> list[Cell]:
@@ -195,9 +212,11 @@ def shard(cells: Sequence[Cell], text: str) -> list[Cell]:
 
 def _entry(name: str, value: Any) -> Entry:
     settings = _settings(value, f"methods.{check_name(name, 'the name of a row')}", ("seed",))
-    base = str(settings.pop("recipe", name))
+    base, taught = str(settings.pop("recipe", name)), settings.pop("taught", True)
     recipe.find("methods", base)
-    return Entry(name, base, settings)
+    if not isinstance(taught, bool):
+        raise UsageError(f"methods.{name}.taught is {taught!r:.60}; it is true or false")
+    return Entry(name, base, settings, taught)
 
 
 def _judged(value: Any, methods: Iterable[str]) -> Judged:
@@ -212,14 +231,18 @@ def _judged(value: Any, methods: Iterable[str]) -> Judged:
     labels = _numbers(given.get("labels", [100]), "labels")
     if wrong := [each for each in labels if each not in _PERCENT]:
         raise UsageError(f"labels has {wrong[0]}; known: {', '.join(map(str, _PERCENT))}")
-    own = given.get("methods", [])
-    if not isinstance(own, list):
-        raise UsageError(f"methods of a judge is {own!r:.60}; it must be a list of rows")
-    for each in own:
-        if not isinstance(each, str) or each not in methods:
-            raise UsageError(f"judge names the method '{each}', which is no row; {nearest(str(each), methods)}")
+    own = _rows(given.get("methods", []), methods, "methods of a judge")
     settings = _settings(given.get("settings"), "settings", ("card", *UNREAD))
-    return Judged(str(given["data"]), tuple(map(str, names)), settings, labels, tuple(own))
+    return Judged(str(given["data"]), tuple(map(str, names)), settings, labels, own)
+
+
+def _rows(given: Any, methods: Iterable[str], name: str) -> tuple[str, ...]:
+    if not isinstance(given, list):
+        raise UsageError(f"{name} is {given!r:.60}; it must be a list of rows")
+    for each in given:
+        if not isinstance(each, str) or each not in methods:
+            raise UsageError(f"{name} has '{each}', which is no row; {nearest(str(each), methods)}")
+    return tuple(given)
 
 
 def _check_keys(given: dict[str, Any], known: Sequence[str], required: Sequence[str]) -> None:

@@ -89,9 +89,9 @@ def bench(argv: Sequence[str]) -> int:
     results, rest = words.take(rest, "--results")
     folder, rest = words.take(rest, "--runs")
     device, rest = words.take(rest, "--device")
-    methods, rest = _several(rest, "--method")
-    only, rest = _several(rest, "--only")
-    roots, rest = _several(rest, "--root")
+    methods, rest = words.several(rest, "--method")
+    only, rest = words.several(rest, "--only")
+    roots, rest = words.several(rest, "--root")
     if rest:
         raise UsageError(f"bench takes no word '{rest[0]}'")
     if name is None:
@@ -162,32 +162,6 @@ def _passed_on(argv: Sequence[str]) -> tuple[list[str], list[str]]:
             taking = passed if word.startswith(_OF_FIT) else own
         taking.append(word)
     return own, passed
-
-
-def _several(argv: Sequence[str], flag: str) -> tuple[list[str], list[str]]:
-    """Take ``--flag A B C`` out of the words.
-
-    Raises:
-        UsageError: if nothing follows the flag.
-    """
-    found: list[str] = []
-    rest: list[str] = []
-    taking = False
-    for word in argv:
-        if word.startswith("--"):
-            head, equals, value = word.partition("=")
-            taking = head == flag
-            if not taking:
-                rest.append(word)
-            elif equals:
-                found.append(value)
-        elif taking:
-            found.append(word)
-        else:
-            rest.append(word)
-    if not found and any(word.partition("=")[0] == flag for word in argv):
-        raise UsageError(f"{flag} needs a value")
-    return found, rest
 
 
 def _pairs(roots: Sequence[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from lidar2d.data.source import Source
+from lidar2d.data.source import InScenes, Source
 from lidar2d.data.wrapped import part
 from lidar2d.errors import UsageError
 
@@ -16,10 +16,9 @@ Percent = Literal[1, 5, 10, 25, 50, 100]
 
 
 @runtime_checkable
-class InScenes(Protocol):
-    """A source whose frames belong to scenes."""
+class ListsScenes(InScenes, Protocol):
+    """A source that knows the order of its scenes."""
 
-    scenes: Sequence[str]  # of each frame
     listed: Sequence[str]  # the split's scenes, in the order of the data set's table of scenes
 
 
@@ -45,7 +44,7 @@ def share(source: Source, percent: Percent, draw: int = 0) -> Source:
         raise UsageError(f"{card.name} has no published rule for a share of its labels; leave --data.share out")
     every = 100 // percent
     if card.share_by == "scene":
-        if not isinstance(source, InScenes):
+        if not isinstance(source, ListsScenes):
             raise UsageError(f"card {card.name}: share_by is scene, but its reader {card.reader} names no scenes")
         scenes = source.listed
         kept = set(_drawn(scenes, scenes[every - 1 :: every], draw, every))

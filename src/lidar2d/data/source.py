@@ -49,6 +49,13 @@ class Source(Protocol):
 
 
 @runtime_checkable
+class InScenes(Protocol):
+    """A source whose frames belong to scenes."""
+
+    scenes: Sequence[str]  # of each frame
+
+
+@runtime_checkable
 class Preparable(Protocol):
     """A source that makes something once, before it is read fast."""
 

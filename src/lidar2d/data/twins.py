@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from lidar2d.data.source import Source
+from collections.abc import Sequence
+
+from lidar2d.data.source import InScenes, Source
 
 
 def scene_of(token: str, condition: str) -> str:
@@ -19,3 +21,10 @@ def scenes(source: Source) -> list[list[int]]:
     for row, (token, condition) in enumerate(zip(source.tokens, source.conditions, strict=True)):
         found.setdefault(scene_of(token, condition), []).append(row)
     return [sorted(rows, key=lambda row: source.conditions[row] not in source.card.clear) for rows in found.values()]
+
+
+def scene_names(source: Source) -> Sequence[str]:
+    """Return the scene of each frame; a frame whose source names no scenes is one with its twins."""
+    if isinstance(source, InScenes):
+        return source.scenes
+    return [scene_of(*each) for each in zip(source.tokens, source.conditions, strict=True)]

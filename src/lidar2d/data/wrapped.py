@@ -13,6 +13,7 @@ from lidar2d.data.card import Card
 from lidar2d.data.clouds import within_box
 from lidar2d.data.pixels import read_pixels
 from lidar2d.data.source import FromFiles, Moving, Preparable, Problem, Source
+from lidar2d.data.twins import scene_names
 from lidar2d.data.windows import resize
 from lidar2d.errors import UsageError, nearest
 from lidar2d.frame import Frame
@@ -34,6 +35,8 @@ class Part:
         self.card = source.card
         self.tokens: Sequence[str] = [source.tokens[row] for row in rows]
         self.conditions: Sequence[str] = [source.conditions[row] for row in rows]
+        scenes = scene_names(source)
+        self.scenes: Sequence[str] = [scenes[row] for row in rows]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -197,7 +200,7 @@ class Changed:
     def __init__(self, source: Source, change: Change) -> None:
         self.source, self.change = source, change
         self.card = change.card(source.card)
-        self.tokens, self.conditions = source.tokens, source.conditions
+        self.tokens, self.conditions, self.scenes = source.tokens, source.conditions, scene_names(source)
 
     def __len__(self) -> int:
         return len(self.source)

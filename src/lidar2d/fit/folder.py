@@ -45,6 +45,16 @@ class RunFolder:
         """The encoder that was taught, alone: what other runs and programs start from."""
         return self.path / "student.safetensors"
 
+    @property
+    def report(self) -> Path:
+        """What the features were judged to be worth, as facts."""
+        return self.path / "report.json"
+
+    @property
+    def picture(self) -> Path:
+        """Features before and after, as colours."""
+        return self.path / "features.png"
+
     def last(self, stage: str) -> Path:
         """Where an unfinished stage goes on."""
         return self.path / f"{stage}-last.ckpt"

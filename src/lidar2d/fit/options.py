@@ -18,7 +18,7 @@ class TrainerOptions:
         accelerator: what computes.
         precision: of the arithmetic, in Lightning's words.
         strategy: how several devices train together.
-        logger: where losses are written beside the run folder's own files.
+        logger: where losses are written: csv files in the run folder; tensorboard or wandb beside those; or none.
         progress: show progress bars.
         save_every: seconds, at least, between the states that a killed run goes on from; they are kept every 50 steps
             at most.

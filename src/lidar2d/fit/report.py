@@ -57,15 +57,14 @@ def report(
     else:
         why = f"{data.card.name} names no labelled splits for it (--data.probe and --data.test)"
         console.print(f"not judged: {why}", soft_wrap=True)
-    path = folder.save_json("report.json", facts)
-    picture = folder.path / "features.png"
-    write_atomically(picture, lambda unfinished: draw_features(method, begun, data, unfinished))
+    path = folder.save_json(folder.report.name, facts)
+    write_atomically(folder.picture, lambda unfinished: draw_features(method, begun, data, unfinished))
     shown = Console(record=True, width=110)
     for table in tables:
         shown.print(table)
     text = shown.export_text()
     folder.save_text("report.txt", text)
-    console.print(f"report      {path}\npicture     {picture}", highlight=False, soft_wrap=True)
+    console.print(f"report      {path}\npicture     {folder.picture}", highlight=False, soft_wrap=True)
     return facts
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from lidar2d.fit.callbacks import Bar, KeepLast, Losses
 from lidar2d.fit.folder import TRAINED_ON, RunFolder
 from lidar2d.fit.options import TrainerOptions
 from lidar2d.fit.report import report
+from lidar2d.fit.wandb_run import WandbRun, check_wandb, opened
 from lidar2d.frame import collate
 from lidar2d.methods.base import Method
 from lidar2d.nets.weights import fill, read_weights
@@ -61,22 +61,40 @@ def fit(
     elif runs.is_first_process():
         folder.save_json(TRAINED_ON, data.trained_on())
         folder.save_weights(folder.start, method)
-    losses = {}
-    for name in method.stages():
-        losses[name] = _run_stage(name, method, data, trainer, seed, folder, console)
-    if runs.is_first_process():
-        folder.save_weights(folder.checkpoint, method)
-        folder.save_student(method.images if method.student == "images" else method.points)
-        folder.save_json("losses.json", losses)
-        if trainer.report:
-            report(method, data, folder, losses, console, half=trainer.precision == "bf16-mixed", bars=trainer.progress)
-        console.print(
-            f"checkpoint  {folder.checkpoint}\nencoder     {folder.student}",
-            highlight=False,
-            soft_wrap=True,
-            markup=False,
-        )
+    with opened(folder, trainer) if trainer.logger == "wandb" else nullcontext() as wandb:
+        losses: dict[str, Any] = {}
+        for name in method.stages():
+            before = sum(fell["steps"] for fell in losses.values())
+            loggers = _loggers(trainer, folder, name, before, wandb)
+            losses[name] = _run_stage(name, method, data, trainer, seed, folder, console, loggers)
+        if runs.is_first_process():
+            _leave(method, data, folder, losses, trainer, console, wandb)
     return folder.checkpoint
+
+
+def _leave(
+    method: Method,
+    data: LidarData,
+    folder: RunFolder,
+    losses: dict[str, Any],
+    trainer: TrainerOptions,
+    console: Console,
+    wandb: WandbRun | None,
+) -> None:
+    """Write what came out of a run."""
+    folder.save_weights(folder.checkpoint, method)
+    folder.save_student(method.images if method.student == "images" else method.points)
+    folder.save_json("losses.json", losses)
+    if trainer.report:
+        report(method, data, folder, losses, console, half=trainer.precision == "bf16-mixed", bars=trainer.progress)
+        if wandb is not None:
+            wandb.judged(folder, sum(fell["steps"] for fell in losses.values()))
+    console.print(
+        f"checkpoint  {folder.checkpoint}\nencoder     {folder.student}",
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
+    )
 
 
 def prepare(method: Method, data: LidarData, options: TrainerOptions) -> None:
@@ -118,8 +136,10 @@ def rehearse(method: Method, data: LidarData, options: TrainerOptions) -> None:
     except (MisconfigurationException, ValueError) as error:
         given = f"--trainer.accelerator {options.accelerator} --trainer.devices {options.devices}"
         raise UsageError(f"{given}: {' '.join(str(error).split())}") from None
-    if options.logger in ("tensorboard", "wandb") and importlib.util.find_spec(options.logger) is None:
-        raise UsageError(f"{options.logger} is not installed; pip install {options.logger}")
+    if options.logger == "tensorboard" and importlib.util.find_spec("tensorboard") is None:
+        raise UsageError("tensorboard is not installed; pip install tensorboard")
+    if options.logger == "wandb":
+        check_wandb()
     data.check_divides(trainer.world_size)
 
 
@@ -187,6 +207,7 @@ def _run_stage(
     seed: int,
     folder: RunFolder,
     console: Console,
+    loggers: list[Logger],
 ) -> dict[str, Any]:
     """Run one stage, or load what it left behind; return how each loss fell."""
     stage = method.stages()[name]
@@ -215,7 +236,7 @@ def _run_stage(
                 max_steps=total,
                 max_epochs=-1,
                 gradient_clip_val=stage.clip or None,
-                logger=_logger(options, folder, name),
+                logger=loggers,
                 callbacks=callbacks,
                 enable_progress_bar=False,
                 enable_model_summary=False,
@@ -272,31 +293,26 @@ def _quiet_trainer() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-def _logger(options: TrainerOptions, folder: RunFolder, stage: str) -> Logger | bool:
-    """Make the logger that was asked for; a resumed stage logs beside its beginning, never over it.
+def _loggers(
+    options: TrainerOptions, folder: RunFolder, stage: str, before: int, wandb: WandbRun | None
+) -> list[Logger]:
+    """Make the loggers that were asked for; a resumed stage logs beside its beginning, never over it.
 
-    Raises:
-        UsageError: if its package is not installed.
+    Args:
+        options: which.
+        folder: of the run.
+        stage: that is logged.
+        before: steps of the stages before it.
+        wandb: the run there, if it was asked for.
     """
-    try:
-        if options.logger == "csv":
-            parts = len(list((folder.path / "logs").glob(f"{stage}-*")))
-            return CSVLogger(folder.path, name="logs", version=f"{stage}-{parts}")
-        if options.logger == "tensorboard":
-            from lightning.pytorch.loggers import TensorBoardLogger
+    if options.logger == "none":
+        return []
+    parts = len(list((folder.path / "logs").glob(f"{stage}-*")))
+    found: list[Logger] = [CSVLogger(folder.path, name="logs", version=f"{stage}-{parts}")]
+    if options.logger == "tensorboard":
+        from lightning.pytorch.loggers import TensorBoardLogger
 
-            return TensorBoardLogger(folder.path, name="logs", version=stage)
-        if options.logger == "wandb":
-            from lightning.pytorch.loggers import WandbLogger
-
-            return WandbLogger(
-                name=f"{folder.path.name}/{stage}", save_dir=folder.path, project="lidar2d", offline=_offline()
-            )
-    except ModuleNotFoundError as error:
-        raise UsageError(f"{options.logger} is not installed ({error}); pip install {options.logger}") from None
-    return False
-
-
-def _offline() -> bool:
-    """Tell whether wandb has no login: then it keeps its files here and never asks."""
-    return not (os.environ.get("WANDB_API_KEY") or (Path.home() / ".netrc").exists())
+        found.append(TensorBoardLogger(folder.path, name="logs", version=stage))
+    if wandb is not None:
+        found.append(wandb.stage(stage, before))
+    return found

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+
+from lidar2d.results.robustness import depth_error
 
 NAMES = ("abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "silog", "d1", "d2", "d3")
 
@@ -102,3 +105,10 @@ class DepthErrors(Metric):
             return dict.fromkeys(NAMES, float("nan"))
         ordered = found.cpu().sort(0).values  # sums of floats depend on their order
         return dict(zip(NAMES, ordered.mean(0).tolist(), strict=True))
+
+    def scores(self, scenes: Sequence[DepthErrors], times: Tensor) -> Tensor:
+        """Return 1 less the depth estimation error (R,) of S scenes that count so often (R, S)."""
+        rows = [torch.cat(scene.rows) if isinstance(scene.rows, list) else scene.rows for scene in scenes]
+        sums, counts = torch.stack([own.sum(0) for own in rows]), times.new_tensor([len(own) for own in rows])
+        abs_rel, d1 = (times @ sums[:, NAMES.index(name)] / (times @ counts) for name in ("abs_rel", "d1"))
+        return times.new_tensor([1 - depth_error(*each) for each in zip(abs_rel.tolist(), d1.tolist(), strict=True)])

@@ -139,18 +139,62 @@ def _curve(laid: _Laid, number: int, sampled: bool) -> Curve:
     hits, _ = _match(laid, counts, small, everything, by_score=True)
     thresholds = _thresholds(hits, total) if sampled else _all_thresholds(hits)
     if len(thresholds):
-        right, taken = _match(laid, counts, small, thresholds, by_score=False)
-        above = laid.there[:, None] & (laid.scores[:, None] >= thresholds[None, :, None])
-        wrong = (above & ~small[:, None] & ~taken).sum((0, 2))
-        tp = np.isfinite(right).sum((0, 2))
-        reached = tp / np.maximum(tp + wrong, 1)
+        right, wrong = (counted.sum(0) for counted in _counted(laid, counts, small, thresholds))
+        reached = right / np.maximum(right + wrong, 1)
         if sampled:
             precision[: len(thresholds)] = reached
         else:
-            recall = tp / total
-            for place in range(_PLACES):
-                precision[place] = reached[recall >= place / (_PLACES - 1) - 1e-9].max(initial=0.0)
+            precision = _best(right / total, reached)
     return Curve(np.maximum.accumulate(precision[::-1])[::-1])
+
+
+def _counted(
+    laid: _Laid, counts: NDArray[np.bool_], small: NDArray[np.bool_], thresholds: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count the hits and the mistakes (F, T) of each frame at or above each threshold."""
+    right, taken = _match(laid, counts, small, thresholds, by_score=False)
+    above = laid.there[:, None] & (laid.scores[:, None] >= thresholds[None, :, None])
+    return np.isfinite(right).sum(2), (above & ~small[:, None] & ~taken).sum(2)
+
+
+def _best(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the best precision (41,) at no less recall than 0, 1/40, ..., 1."""
+    reached = recall[:, None] >= np.arange(_PLACES) / (_PLACES - 1) - 1e-9
+    found: NDArray[np.float64] = np.where(reached, precision[:, None], 0.0).max(0, initial=0.0)
+    return found
+
+
+def mixed(
+    truth: Sequence[Truth],
+    found: Sequence[Found],
+    minimum: Sequence[float],
+    times: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the mean over the classes of the average precision in space (R,), 0 to 1, of mixtures of frames.
+
+    Precision is the best at no less recall, as ``curves(..., sampled=False)`` has it, and every box counts.
+
+    Args:
+        truth: of each of F frames.
+        found: in the same frames.
+        minimum: overlap that a hit of each class needs.
+        times: (R, F) how often each frame counts.
+    """
+    measured = [overlaps(t.boxes.double(), f.boxes.double())[1] for t, f in zip(truth, found, strict=True)]
+    means = np.zeros(len(times))
+    for index, least in enumerate(minimum):
+        laid = _lay(truth, found, measured, index, least)
+        counts = laid.levels == 0
+        small = np.zeros_like(laid.there)
+        hits, _ = _match(laid, counts, small, np.full(1, -np.inf), by_score=True)
+        thresholds = _all_thresholds(hits)
+        right, wrong = (times @ counted for counted in _counted(laid, counts, small, thresholds))
+        total = times @ counts.sum(1)
+        for row in range(len(times)):
+            if total[row]:
+                recall, sure = right[row] / total[row], right[row] / np.maximum(right[row] + wrong[row], 1)
+                means[row] += _best(recall, sure)[1:].mean() / len(minimum)
+    return means
 
 
 def _match(

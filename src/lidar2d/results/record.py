@@ -14,6 +14,7 @@ SCHEMA = 1  # goes up when a field changes its meaning
 _LARGEST = 1e300  # of a metric
 _NAME = re.compile(r"[^\W_][\w.+@-]{0,99}")
 _DIGITS = 6  # of floats, so that files are the same on every machine that agrees so far
+_FEW_DIGITS = 4  # of draws, which are many and spread out
 
 Source = Literal["measured", "paper", "smoke"]
 
@@ -61,6 +62,7 @@ class Record:
     labels: int  # percent of the labels that heads were trained with
     seed: int
     metrics: dict[str, float] = field(default_factory=dict)  # by name, in the units of docs/evaluation.md
+    draws: list[float] = field(default_factory=list)  # score, 0 to 1, of resampled scenes, the same for all methods
     source: Source = "measured"
     error: str = ""  # why there are no metrics; "" where there are
     teacher: str = ""
@@ -74,10 +76,11 @@ class Record:
     recipe: str = ""  # first 12 digits of SHA-256
     weights: str = ""
     data_list: str = ""  # of the frames' tokens
-    weather: str = ""  # table of the corruption, with its version, such as weather-v1@1, and whether it reads labels
+    weather: str = ""  # table of the corruption, with its version, such as weather-v1@1
     fingerprint: str = ""  # of what the sensors saw under the corruption: first 12 digits of SHA-256
     asked: str = ""  # of the protocol's file
-    shown: str = ""  # how frames were read: image size, sweeps, cameras, range, and what heads were chosen on
+    # how frames were read: image size, sweeps, cameras, range; what heads were chosen on; if a corruption reads labels
+    shown: str = ""
     commit: str = ""
     version: str = ""
     devices: str = ""
@@ -107,6 +110,7 @@ class Record:
     def line(self) -> str:
         """Return the record as a line of JSON, keys in order; fields that say nothing are left out."""
         given = {key: _rounded(value) for key, value in asdict(self).items()}
+        given["draws"] = [float(f"{value:.{_FEW_DIGITS}g}") for value in self.draws]
         empty = {each.name: _default(each) for each in fields(Record)}
         kept = {key: value for key, value in given.items() if key == "schema" or value != empty[key]}
         return json.dumps(kept, sort_keys=True, ensure_ascii=False, allow_nan=False)
@@ -162,6 +166,8 @@ def _must_mean_something(record: Record) -> None:
         raise DataError("needs either metrics or an error")
     if (record.source == "paper") != bool(record.citation):
         raise DataError("published numbers have a citation, and no others")
+    if any(not -_LARGEST <= value <= 1 for value in record.draws):
+        raise DataError("draws has a score above 1, or no number")
     for name, value in record.metrics.items():
         if not abs(value) <= _LARGEST:
             raise DataError(f"metric {name} is {value!s:.20}")
@@ -172,6 +178,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return value in get_args(hint)
     if get_origin(hint) is dict:
         return isinstance(value, dict) and all(type(v) in (int, float) for v in value.values())
+    if get_origin(hint) is list:
+        return isinstance(value, list) and all(type(v) in (int, float) for v in value)
     if hint is float:
         return type(value) in (int, float)
     return type(value) is hint

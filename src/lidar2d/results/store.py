@@ -24,6 +24,10 @@ class Store:
         """Return the file of a suite's method."""
         return self.folder / suite / f"{method}.jsonl"
 
+    def suites(self) -> list[str]:
+        """Return the suites that have files of records."""
+        return sorted({path.parent.name for path in self.folder.glob("*/*.jsonl")})
+
     def read(self, suite: str) -> list[Record]:
         """Return all records of a suite.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -13,8 +13,8 @@ from lidar2d.data.card import Card
 from lidar2d.errors import SettingError, within
 from lidar2d.frame import Batch
 from lidar2d.geometry import points_in_boxes
-from lidar2d.metrics.framewise import Framewise
-from lidar2d.metrics.kitti import NEVER, Found, Truth, curves
+from lidar2d.metrics.framewise import Framewise, Judged
+from lidar2d.metrics.kitti import NEVER, Found, Truth, curves, mixed
 from lidar2d.tasks.centres import Centres
 
 
@@ -101,12 +101,10 @@ class AveragePrecision(Framewise):
 
     def compute(self) -> dict[str, float]:
         """Return ``ap3d/CLASS`` and ``apbev/CLASS``, and their means over the classes."""
-        truths, founds = [], []
-        for frame in self.kept():
-            own, named = frame.boxes, frame.answers
-            truths.append(Truth(own[:, :7], own[:, 7].long(), torch.where(own[:, 8] > 0, 0, NEVER)))
-            founds.append(Found(named[:, :7], named[:, 7].long(), named[:, 8], torch.full((len(named),), torch.inf)))
-        made = curves(truths, founds, list(self.overlap.values()), sampled=False)
+        both = [_both(frame) for frame in self.kept()]
+        made = curves(
+            [truth for truth, _ in both], [found for _, found in both], list(self.overlap.values()), sampled=False
+        )
         found = {
             f"ap{kind}/{name}": made[row, kind][0].r40
             for kind in ("3d", "bev")
@@ -115,3 +113,19 @@ class AveragePrecision(Framewise):
         for kind in ("3d", "bev"):
             found[f"ap{kind}"] = sum(found[f"ap{kind}/{name}"] for name in self.overlap) / len(self.overlap)
         return found
+
+    def scores(self, scenes: Sequence[AveragePrecision], times: Tensor) -> Tensor:
+        """Return ``ap3d`` (R,), 0 to 1, of S scenes that count so often (R, S)."""
+        frames = [scene.kept() for scene in scenes]
+        both = [_both(frame) for own in frames for frame in own]
+        counted = times.repeat_interleave(torch.tensor([len(own) for own in frames]), dim=1).numpy()
+        least = list(self.overlap.values())
+        return torch.from_numpy(mixed([truth for truth, _ in both], [found for _, found in both], least, counted))
+
+
+def _both(frame: Judged) -> tuple[Truth, Found]:
+    own, named = frame.boxes, frame.answers
+    return (
+        Truth(own[:, :7], own[:, 7].long(), torch.where(own[:, 8] > 0, 0, NEVER)),
+        Found(named[:, :7], named[:, 7].long(), named[:, 8], torch.full((len(named),), torch.inf)),
+    )

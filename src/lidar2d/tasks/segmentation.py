@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -39,6 +40,11 @@ class Scores(ConfusionMatrix):
         found["accuracy"] = float(100 * self.matrix.diagonal().sum() / self.matrix.sum())  # NaN where nothing is judged
         found |= {f"iou/{name}": float(value) for name, value in zip(self.names, each, strict=True) if value == value}
         return found
+
+    def scores(self, scenes: Sequence[Scores], times: Tensor) -> Tensor:
+        """Return the mean IoU (R,) of S scenes that count so often (R, S)."""
+        pooled = torch.einsum("rs,scd->rcd", times, torch.stack([scene.matrix for scene in scenes]).double())
+        return torch.stack([mean_iou(matrix, self.absent) for matrix in pooled])
 
 
 class _Segmentation(Task):

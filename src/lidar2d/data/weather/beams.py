@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from lidar2d.data.weather.corruption import Echoes, Floats, Sweep
 
 _DIMMEST = 0.5 / 255  # intensity of points whose own is 0: half a step of eight bits
-_FAINT = 0.02  # share of a clear sweep's points that are as faint as the sensor can see
+_FAINT = 0.02  # share of a clear sweep's points that the sensor sees by luck
+_STEEP = 4.0  # how fast luck turns with the power of an echo
 _RANGE_NOISE = 0.02  # metres, of a strong echo
 NEAR, CLEAR = 0.9, 1.0  # metres, from which on the receiver sees anything, and all: Hahner et al., ICCV 2021
 
@@ -30,12 +31,17 @@ def signal(points: Floats) -> Floats:
 
 
 def floor(clear: Floats) -> float:
-    """Return the weakest power that the sensor tells from noise, judged by the clear sweep (N,) itself.
+    """Return the power that the sensor tells from noise every second time, judged by the clear sweep (N,) itself.
 
-    Its faintest points are as faint as the sensor can see; with that, nothing has to be known of the sensor, and air
-    without weather takes no point away.
+    Its faintest points are about as faint as the sensor can see; with that, nothing has to be known of the sensor.
     """
     return float(np.quantile(clear, _FAINT)) if len(clear) else 0.0
+
+
+def odds(power: Floats, least: float) -> Floats:
+    """Return how often (N,) the sensor sees echoes of a power (N,), 0..1."""
+    found: Floats = 1 / (1 + (np.float32(least) / np.maximum(power, np.float32(1e-30))) ** np.float32(_STEEP))
+    return found
 
 
 def strongest(
@@ -48,26 +54,27 @@ def strongest(
 ) -> Echoes:
     """Return the stronger echo of each beam, if the sensor can see it.
 
-    Ranges jitter as the echo drowns: the error of a pulse's time is inverse to its amplitude.
+    What was seen in clear air is seen again as often as its odds have fallen: air without weather takes no point away,
+    and thin air few. Ranges jitter as the echo drowns: the error of a pulse's time is inverse to its amplitude.
 
     Args:
         sweep: in clear air.
         through: (N,) share of the power that comes back through the air, there and back.
-        rng: of the jitter.
+        rng: of luck and of the jitter.
         air: (N,) power of the echo from the air, 0 where there is none; None for all.
         place: (N,) metres to that echo.
         brightness: (N,) its intensity, 0..1.
     """
     clear = signal(sweep.points)
     least = floor(clear)
-    # what was seen in clear air is above the floor there, or just on it
-    hard = np.maximum(clear, np.float32(least)) * through
+    hard = clear * through
     spread = _RANGE_NOISE * np.sqrt(np.maximum(1 / np.maximum(through, 1e-6) - 1, 0))
     away = rng.standard_normal(len(clear), dtype=np.float32) * spread
     distance = reach(sweep.points)
     found = np.maximum(distance + away, np.float32(0.1))
     intensity = sweep.points[:, 3] * through
-    seen, synthetic = hard >= least * (1 - 1e-6), np.zeros(len(clear), bool)
+    luck = rng.random(len(clear), dtype=np.float32)
+    seen, synthetic = luck * odds(clear, least) < odds(hard, least), np.zeros(len(clear), bool)
     if air is not None:
         assert place is not None
         assert brightness is not None

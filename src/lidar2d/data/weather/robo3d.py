@@ -101,7 +101,8 @@ def _dimmest(distance: Floats, intensity: Floats, at: Floats) -> Floats:
     middle = [distance[each].mean() for each in cells]
     dim = [np.quantile(intensity[each], _DIM) for each in cells]
     slope, start = np.polyfit(middle, dim, 1) if len(cells) > 1 else (0.0, dim[0])
-    return np.maximum(slope * at + start, 0).astype(np.float32)
+    found: Floats = np.maximum(slope * at + start, 0).astype(np.float32)
+    return found
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lidar2d.data.card import Card
 from lidar2d.data.source import Moving, Problem, Source
-from lidar2d.data.twins import scene_of
+from lidar2d.data.twins import scene_names, scene_of
 from lidar2d.data.weather.frames import Bad, corrupt, fingerprint, with_truth
 from lidar2d.data.weather.table import load_table
 from lidar2d.data.windows import resize
@@ -90,6 +90,7 @@ class Weathered:
         self.conditions: Sequence[str] = [name for name in names for _ in rows]
         own = [scene_of(*each) for each in zip(self.clear.tokens, self.clear.conditions, strict=True)]
         self.tokens: Sequence[str] = [f"{token}-{name}" for name in names for token in own]
+        self.scenes: Sequence[str] = [*scene_names(self.clear)] * len(names)
         self.fingerprints: dict[str, str] = {}  # of the frames that were read so far, by token
 
     def __len__(self) -> int:
@@ -125,10 +126,9 @@ class Weathered:
     def _made(self, clear: Frame, bad: Bad) -> Frame:
         return resize(corrupt(clear, bad, self.card), self.image_size)
 
-    def told(self, condition: str) -> str:
-        """Return the table of a condition's corruption as records name it, and whether it reads labels."""
-        reading = {str(bad) for bad in self.bads if bad is not None and bad.corruption.reads_labels}
-        return f"{self.table}, reads labels" if condition in reading else self.table
+    def reads_labels(self, condition: str) -> bool:
+        """Tell whether a condition's corruption is made by the labels of points, which no weather is."""
+        return any(bad.corruption.reads_labels for bad in self.bads if bad is not None and str(bad) == condition)
 
     def fingerprint(self, condition: str) -> str:
         """Return 12 digits that tell what the sensors saw in the frames of a condition that were read."""

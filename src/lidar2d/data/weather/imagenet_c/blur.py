@@ -131,7 +131,8 @@ def disc(radius: int, soft: float) -> Kernel:
         # the array ends in a mirror, as in the published kernels
         wide = np.pad(whole, [(cut, cut) if each == axis else (0, 0) for each in (0, 1)], mode="reflect")
         whole = np.apply_along_axis(np.convolve, axis, wide, bell, mode="valid")
-    return whole / (row[:, None] + row <= radius**2).sum()
+    found: NDArray[np.float64] = whole / (row[:, None] + row <= radius**2).sum()
+    return found
 
 
 def streak(radius: int, soft: float, angle: float) -> Kernel:
@@ -158,7 +159,8 @@ def folded(planes: Tensor, kernel: Kernel, edge: str) -> Tensor:
     size = next_fast_len(height + 2 * down, real=True), next_fast_len(width + 2 * across, real=True)
     spectrum = torch.fft.rfft2(wide, s=size)
     spectrum *= torch.fft.rfft2(torch.from_numpy(kernel).float(), s=size)
-    return torch.fft.irfft2(spectrum, s=size)[:, 2 * down : 2 * down + height, 2 * across : 2 * across + width]
+    whole: Tensor = torch.fft.irfft2(spectrum, s=size)
+    return whole[:, 2 * down : 2 * down + height, 2 * across : 2 * across + width]
 
 
 def gaussian(planes: Tensor, soft: float) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -149,7 +150,7 @@ def plasma(size: tuple[int, int], smooth: float, rng: Generator) -> NDArray[np.f
     while step >= 2:
         half = step // 2
 
-        def rough(around: NDArray[np.float32], wild: float = wild) -> NDArray[np.float32]:
+        def rough(around: NDArray[Any], wild: float = wild) -> NDArray[np.float32]:
             own = rng.random(around.shape, dtype=np.float32) * np.float32(2) - np.float32(1)
             return around / 4 + np.float32(wild * wild) * own
 
@@ -161,7 +162,8 @@ def plasma(size: tuple[int, int], smooth: float, rng: Generator) -> NDArray[np.f
         clouds[half::step, ::step] = rough(middles + np.roll(middles, 1, 1) + corners + np.roll(corners, -1, 0))
         step, wild = half, wild / smooth
     clouds -= clouds.min()
-    return clouds[: size[0], : size[1]] / clouds.max()
+    found: NDArray[np.float32] = clouds[: size[0], : size[1]] / clouds.max()
+    return found
 
 
 def drops(liquid: Tensor) -> Tensor:
@@ -171,7 +173,9 @@ def drops(liquid: Tensor) -> Tensor:
         liquid: (H, W) its thickness, 0 where there is none.
     """
     thickness = (liquid * 255).floor()
-    rims = canny(thickness.numpy(), sigma=1e-3, low_threshold=_RIM[0], high_threshold=_RIM[1])
+    rims = canny(  # type: ignore[no-untyped-call]  # scikit-image has few types
+        thickness.numpy(), sigma=1e-3, low_threshold=_RIM[0], high_threshold=_RIM[1]
+    )
     depth = _even(_mean(from_rim(rims)).floor())
     relief = F.conv2d(F.pad(depth, (1,) * 4, mode="reflect"), torch.tensor(_RELIEF).float()[None, None]).clamp_(0, 255)
     glitter = thickness * _mean(relief)[0, 0]

@@ -1,0 +1,1 @@
+"""What ``lidar2d compare`` does: runs side by side, wherever they were logged. Imports no torch."""

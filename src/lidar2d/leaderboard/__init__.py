@@ -1,0 +1,1 @@
+"""Tables and pages made of records: nothing in them is typed by hand."""

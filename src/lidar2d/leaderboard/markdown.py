@@ -1,0 +1,224 @@
+"""Tables as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from lidar2d.leaderboard.board import ALL, Kind, Row, Spread, Table, resilience
+from lidar2d.leaderboard.intervals import Estimate
+from lidar2d.results.measures import measure
+from lidar2d.results.record import CLEAR
+
+_NONE = "–"
+_ARROWS = {1: " ↑", -1: " ↓", 0: ""}
+_NETWORKS = ("teacher", "backbone", "text")
+_DEVIATION = "± is the deviation over seeds."
+_SOURCES = {
+    "measured": "Measured by lidar2d",
+    "paper": "Published numbers, each with its citation; none of them was measured here",
+    "smoke": "Quick runs that prove that all works, and nothing else",
+}
+
+
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay out a table, the first column to the left and all others to the right."""
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
+
+
+def number(value: float, metric: str) -> str:
+    """Write a number with as many digits as its kind has."""
+    return f"{value:.{measure(metric).digits}f}"
+
+
+def spread(found: Spread | None, metric: str, published: bool = False) -> str:
+    """Write a number, with its deviation over seeds where there are several; a published one as it stands."""
+    if found is None:
+        return _NONE
+    if published:
+        return f"{found.mean:g}"
+    text = number(found.mean, metric)
+    return text if found.deviation is None else f"{text} ± {number(found.deviation, metric)}"
+
+
+def estimate(found: Estimate | None, signed: bool = False) -> str:
+    """Write a number with its interval."""
+    if found is None:
+        return _NONE
+    sign = "+" if signed else ""
+    text = f"{found.value:{sign}.1f}"
+    return text if found.low is None else f"{text} [{found.low:{sign}.1f}, {found.high:{sign}.1f}]"
+
+
+def document(suite: str, tables: Sequence[Table]) -> str:
+    """Write all tables of a suite."""
+    first = tables[0].kind
+    version = next(record.suite_version for row in tables[0].rows for record in row.records)
+    about = f"{_SOURCES[first.source]}. Suite version {version}; made by `lidar2d table`, never edited by hand."
+    return "\n\n".join([f"# {suite}", about, *sections(tables)]) + "\n"
+
+
+def sections(tables: Sequence[Table], against: str | None = None) -> list[str]:
+    """Write tables, those that differ in the share of the labels alone as one.
+
+    Args:
+        tables: the numbers.
+        against: row that others are compared with in bad weather; those that the suite names where it is None.
+    """
+    groups: dict[Kind, list[Table]] = {}
+    for table in tables:
+        kind = table.kind if table.severities else replace(table.kind, labels=0)
+        groups.setdefault(kind, []).append(table)
+    return [_section(sorted(own, key=lambda each: each.kind.labels), against) for own in groups.values()]
+
+
+def _section(tables: Sequence[Table], against: str | None) -> str:
+    whole = tables[0].kind if len(tables) == 1 else replace(tables[0].kind, labels=100)
+    records = [record for table in tables for row in table.rows for record in row.records]
+    failed = [f"- {record.method}, seed {record.seed}: {record.error}" for record in records if record.error]
+    parts = [f"## {whole.about}", *(_weather(tables[0], against) if tables[0].severities else [_plain(tables)])]
+    return "\n\n".join([*parts, *(["Failed:\n\n" + "\n".join(failed)] if failed else [])])
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One column of numbers."""
+
+    table: Table
+    condition: str
+    metric: str
+
+    def title(self, several: bool) -> str:
+        """Return its head; the share of the labels where there are several."""
+        share = [f"{self.table.kind.labels} %"] if several else []
+        metric = self.metric + _ARROWS[measure(self.metric).better]
+        if self.metric != self.table.metric:
+            return ", ".join([*share, metric])
+        if self.condition != ALL:
+            return ", ".join([*share, self.condition])
+        alone = len(self.table.conditions) == 1
+        return share[0] if several else metric if alone else f"{metric}, {ALL}"
+
+    def of(self, method: str) -> Spread | None:
+        """Return a method's number."""
+        row = self.table.row(method)
+        return None if row is None else row.spread(self.condition, self.metric)
+
+
+def _plain(tables: Sequence[Table]) -> str:
+    """Write tables of different shares of the labels as one: a column a share, or a condition."""
+    several, paper = len(tables) > 1, tables[0].kind.source == "paper"
+    columns = [column for table in tables for column in _columns(table, several)]
+    if not columns:
+        return "No evaluation succeeded."
+    citations = list(dict.fromkeys(r.citation for table in tables for row in table.rows for r in row.records))
+    lines = []
+    for method in dict.fromkeys(row.method for table in tables for row in table.rows):
+        rows = [row for table in tables if (row := table.row(method)) is not None]
+        own = dict.fromkeys(record.citation for row in rows for record in row.records)
+        last = " ".join(f"[{citations.index(each) + 1}]" for each in own) if paper else str(max(r.seeds for r in rows))
+        numbers = [spread(column.of(method), column.metric, paper) for column in columns]
+        lines.append([method, *numbers, *_networks(rows[0]), last])
+    head = ["method", *(column.title(several) for column in columns), *_NETWORKS, "source" if paper else "seeds"]
+    notes = (
+        [f"{columns[0].metric}{_ARROWS[measure(columns[0].metric).better]} by the share of the labels."]
+        if several
+        else []
+    )
+    notes += [_DEVIATION] if any(row.seeds > 1 for table in tables for row in table.rows) else []
+    notes += [f"\\[{number}\\] {text}" for number, text in enumerate(citations, start=1) if paper]
+    return "\n\n".join([grid(head, lines), *notes])
+
+
+def _columns(table: Table, several: bool) -> list[_Column]:
+    """Return a table's headline in each condition, over all frames alone where there are several tables."""
+    conditions = [ALL] if several and ALL in table.conditions else table.conditions
+    found = []
+    for condition in conditions:
+        known = {name for row in table.rows for r in row.by_condition.get(condition, ()) for name in r.metrics}
+        metrics = [table.metric] if table.metric in known else sorted(known)
+        found += [_Column(table, condition, metric) for metric in metrics]
+    return found
+
+
+def _networks(row: Row) -> list[str]:
+    about = row.about
+    backbone = f"{about.backbone} {about.backend}".strip()
+    return [about.teacher or _NONE, backbone or _NONE, "yes" if about.uses_text_supervision else "no"]
+
+
+def _numbers(table: Table) -> str:
+    """Write the headline in clear air and in each kind of bad weather."""
+    metric = table.metric
+    head = ["method", f"{metric}{_ARROWS[measure(metric).better]}, {CLEAR}", *table.corruptions, *_NETWORKS, "seeds"]
+    lines = []
+    for row in table.rows:
+        found = [row.spread(CLEAR, metric), *(row.weather(name, metric) for name in table.corruptions)]
+        lines.append([row.method, *(spread(each, metric) for each in found), *_networks(row), str(row.seeds)])
+    severities = ", ".join(map(str, table.severities))
+    notes = [f"Columns of bad weather are means over severities {severities}."]
+    notes += [_DEVIATION] if any(row.seeds > 1 for row in table.rows) else []
+    return f"{grid(head, lines)}\n\n{' '.join(notes)}"
+
+
+def _weather(table: Table, against: str | None) -> list[str]:
+    found = [(row, each) for row in table.rows if (each := resilience(table, row)) is not None]
+    if not found:
+        return [_numbers(table), "No method was judged in all of this weather."]
+    frozen = table.baseline
+    head = ["method", "clear ↑", "bad weather ↑", "worst ↑", "gap ↓", "mRR ↑", *(["mCE ↓"] if frozen else [])]
+    lines = [
+        [
+            *(row.method, estimate(each.clear), estimate(each.mean), estimate(each.worst)),
+            *(estimate(each.gap), estimate(each.mrr), *([estimate(each.mce)] if frozen else [])),
+        ]
+        for row, each in found
+    ]
+    told = (
+        "Scores from 0 to 100: mIoU, AP or recall as above; of depth 100 (1 - DEE), DEE = (AbsRel - δ1 + 1) / 2. "
+        "Brackets: 95 % of the draws of scenes and seeds. Worst: the lowest condition. No column tells much alone."
+    )
+    if frozen is not None:
+        told += f" mCE is beside {frozen.network} ({frozen.name}@{frozen.version}, {frozen.digest})."
+    parts = [_numbers(table), grid(head, lines), told]
+    rows = [row for row, _ in found]
+    for name in table.against if against is None else (against,):
+        other = table.row(name)
+        if other in rows:
+            title = f"Compared with {name}, on the same draws of scenes and seeds:"
+            parts += [title, _compared(table, rows, other)]
+    return parts
+
+
+def _compared(table: Table, rows: Sequence[Row], other: Row) -> str:
+    lines = []
+    for row in rows:
+        apart = resilience(table, row, other)
+        if row is not other and apart is not None:
+            numbers = (apart.clear, apart.mean, apart.worst, apart.gap, apart.mrr)
+            lines.append([row.method, *(estimate(each, signed=True) for each in numbers)])
+    return grid(["method", "clear", "bad weather", "worst", "gap", "mRR"], lines)
+
+
+def summary(tables: Sequence[Table]) -> str:
+    """Write what a suite of bad weather came to in one table: of each protocol clear air, and bad weather."""
+    shown = [table for table in tables if table.kind.weather and table.metric]
+    if not shown:
+        return "No method has been judged in bad weather yet."
+    methods = list(dict.fromkeys(row.method for table in shown for row in table.rows))
+    head = ["", *(f"{_short(table)}{_ARROWS[measure(table.metric).better]}" for table in shown)]
+    lines = []
+    for method in methods:
+        cells = []
+        for table in shown:
+            row = table.row(method)
+            values = (None, None) if row is None else (row.spread(CLEAR, table.metric), table.bad(row))
+            clear, bad = (_NONE if each is None else number(each.mean, table.metric) for each in values)
+            cells.append("" if row is None else f"{clear} → {bad}")
+        lines.append([method, *cells])
+    return grid(head, lines)
+
+
+def _short(table: Table) -> str:
+    return f"{table.kind.protocol.partition('/')[0]} {table.metric}"
