@@ -32,14 +32,18 @@ def drops(size: tuple[int, ...], share: float, rng: Generator) -> Tensor:
     count = rng.poisson(-np.log(1 - share) * height * width / mean)  # spots overlap
     radius = diagonal / np.sqrt(_SMALLEST**-2 - rng.random(count) * reach) / _COARSE
     u, v, flat = rng.random(count) * columns, rng.random(count) * rows, rng.uniform(0.8, 1.0, count)
-    mask = np.zeros((rows, columns), np.float32)
-    for x, y, r, f in zip(u, v, radius, flat, strict=True):
-        top, left = max(int(y - r - 1), 0), max(int(x - r - 1), 0)
-        bottom, right = min(int(y + r + 2), rows), min(int(x + r + 2), columns)
-        gap = np.hypot(np.arange(top, bottom)[:, None] + 0.5 - y, (np.arange(left, right) + 0.5 - x) / f)
-        part = mask[top:bottom, left:right]
-        np.maximum(part, np.clip((r - gap) / max(0.25 * r, 0.5), 0, 1), out=part)
-    whole = F.interpolate(torch.from_numpy(mask)[None, None], scale_factor=_COARSE, mode="bilinear")
+    top, left = ((at - radius - 1).astype(np.int64).clip(0) for at in (v, u))
+    bottom, right = ((at + radius + 2).astype(np.int64).clip(None, end) for at, end in ((v, rows), (u, columns)))
+    # all cells of all spots, one after the other
+    wide, cells = right - left, (right - left) * (bottom - top)
+    spot = np.repeat(np.arange(count), cells)
+    place = np.arange(len(spot)) - np.repeat(np.cumsum(cells) - cells, cells)
+    row, column = top[spot] + place // wide[spot], left[spot] + place % wide[spot]
+    gap = np.hypot(row + 0.5 - v[spot], (column + 0.5 - u[spot]) / flat[spot])
+    depth = np.clip((radius[spot] - gap) / np.maximum(0.25 * radius, 0.5)[spot], 0, 1)
+    mask = np.zeros(rows * columns, np.float32)
+    np.maximum.at(mask, row * columns + column, depth.astype(np.float32))
+    whole = F.interpolate(torch.from_numpy(mask).view(1, 1, rows, columns), scale_factor=_COARSE, mode="bilinear")
     return whole[0, 0, :height, :width]
 
 

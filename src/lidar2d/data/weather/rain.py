@@ -53,7 +53,7 @@ class Rain(Corruption):
         light = linear(view.image)
         sky = air_light(light)
         air = haze(torch.exp(-falling.extinction * view.reach), sky)
-        light = air.before(film(view, light, self.covered)).seen(light)
+        light = air.before(film(view, light, sky, self.covered)).seen(light)
         # a drop of the mean size by volume falls 9.65 - 10.3 exp(-600 D) m/s: Atlas et al., 1973
         speed = 9.65 - 10.3 * np.exp(-600 * 4 * falling.size)
         light.lerp_(_SKY * sky, cover(view, falling, speed, rng))

@@ -58,17 +58,18 @@ class Spray(Corruption):
         best, place = torch.zeros_like(distance), torch.ones_like(distance)
         for middle, spread, density in beams:
             crossed = torch.nonzero((density > 1e-3) & (middle > 0))[:, 0]
-            for step in _PLACES:
-                at = torch.minimum((middle + step * spread).clamp_min(1.0), distance)[crossed]
+            places = [torch.minimum((middle + step * spread).clamp_min(1.0), distance)[crossed] for step in _PLACES]
+            through = torch.exp(-2 * self._to(beams, crossed, torch.stack(places)))
+            for step, at, left in zip(_PLACES, places, through, strict=True):
                 own = self.extinction * density[crossed] * np.exp(-0.5 * step**2)
-                power = bright * mist_echo(own, at) * torch.exp(-2 * self._to(beams, crossed, at))
+                power = bright * mist_echo(own, at) * left
                 better = power > best[crossed]
                 best[crossed[better]], place[crossed[better]] = power[better], at[better]
-        through = torch.exp(-2 * self._to(beams, torch.arange(len(distance)), distance)).numpy()
-        return strongest(sweep, through, rng, best.numpy(), place.numpy(), (best * place**2).clamp(0, 1).numpy())
+        whole = torch.exp(-2 * self._to(beams, torch.arange(len(distance)), distance)).numpy()
+        return strongest(sweep, whole, rng, best.numpy(), place.numpy(), (best * place**2).clamp(0, 1).numpy())
 
     def _to(self, beams: list[tuple[Tensor, Tensor, Tensor]], rows: Tensor, at: Tensor) -> Tensor:
-        """Return the optical depth of some beams up to a distance."""
+        """Return the optical depth of some beams (N,) up to distances (..., N)."""
         depth = torch.zeros_like(at)
         for middle, spread, density in beams:
             depth += self.extinction * _passed(density[rows], middle[rows], spread[rows], at)

@@ -49,7 +49,7 @@ class WetGround(Corruption):
     def picture(self, view: View, rng: Generator) -> Tensor:  # noqa: ARG002 nothing is random about it
         """Darken the road and lay the mirror image of what stands behind it over it, by Fresnel's equations."""
         light = linear(view.image)
-        return displayed(film(view, light, self.covered).seen(light))
+        return displayed(film(view, light, air_light(light), self.covered).seen(light))
 
     def echoes(self, sweep: Sweep, rng: Generator) -> Echoes:
         """Take away what the water mirrors on: it does not come back."""
@@ -91,8 +91,8 @@ def film_returns(sweep: Sweep, covered: float) -> Floats:
     return np.where(on_road(sweep), 1 - covered + covered * np.minimum(wet, 1), 1).astype(np.float32)
 
 
-def film(view: View, light: Tensor, covered: float) -> Glass:
-    """Return what a film of water on the road does to the light (3, H, W) of a view.
+def film(view: View, light: Tensor, sky: Tensor, covered: float) -> Glass:
+    """Return what a film of water on the road does to the light (3, H, W) of a view under a sky (3, 1, 1).
 
     Each ray that meets the road goes on upward until what the picture shows stands in its way; the colour there is what
     the water mirrors, and that of the sky where nothing does, or where it is not in the picture.
@@ -101,7 +101,7 @@ def film(view: View, light: Tensor, covered: float) -> Glass:
     cosine = torch.einsum("chw,c->hw", direction, up)
     small = reduced(light, (view.reach.shape[0], view.reach.shape[1]))
     mirror = direction - 2 * cosine * up[:, None, None]
-    seen = air_light(light).expand_as(small).clone()
+    seen = sky.expand_as(small).clone()
     road = flat > 0
     if road.any():  # elsewhere nothing is mirrored
         seen[:, road] = _seen_by(view, small, (direction * view.reach)[:, road], mirror[:, road], seen[:, 0, :1])

@@ -114,8 +114,8 @@ class Zoom(Corruption):
     def picture(self, view: View, rng: Generator) -> Tensor:  # noqa: ARG002 nothing is random about it
         """Return the mean of the picture and of itself at each factor."""
         colours = shares(view.image)
-        total, factors = colours.clone(), np.arange(1, self.most, self.step)
-        for factor in factors:
+        total, factors = 2 * colours, np.arange(1, self.most, self.step)  # itself, and the factor of 1
+        for factor in factors[1:]:
             total += zoomed(colours, float(factor))
         return stored(total.div_(len(factors) + 1))
 
