@@ -32,6 +32,7 @@ WEATHER = ("fog", "rain", "snow", "wet_ground", "night")
 CLASSES = ("car", "truck", "bus", "pedestrian", "bicycle", "motorcycle", "barrier", "vegetation", "sidewalk", "manmade")
 PROTOCOLS = ("seg2d-lin/town@1", "depth-lin/town@1", "seg3d-lp/town@1", "det3d-lp/town@1")
 DRAWS = 100
+AGAINST = ("teacher", "random")  # rows that others are compared with
 _ERROR = "CUDA out of memory. Tried to allocate 2.40 GiB; give a smaller --trainer.batch_size"
 
 

@@ -16,11 +16,9 @@ import browser
 import made_up
 from PIL import Image
 
-from lidar2d import recipe
 from lidar2d.leaderboard.board import Table, tables
 from lidar2d.leaderboard.files import read
 from lidar2d.leaderboard.page import write_page
-from lidar2d.results.baseline import load_baseline
 from lidar2d.results.store import Store
 
 VIEW = "#suite=weather&task=2D segmentation"
@@ -29,8 +27,7 @@ SAID = "document.getElementById('tally').textContent += ' · made-up numbers, fo
 
 def measured(results: Path) -> list[Table]:
     """Return the tables of a folder of records."""
-    suites = read(Store(results), [load_baseline(name) for name in recipe.names("baselines")])
-    return [table for suite in suites for table in suite.tables]
+    return [table for suite in read(Store(results)) for table in suite.tables]
 
 
 def smaller(png: bytes) -> bytes:
@@ -56,7 +53,7 @@ def main() -> None:
     program = browser.installed()
     if program is None:
         raise SystemExit("there is no Chromium on this machine; install one, or name it in LIDAR2D_BROWSER")
-    shown = tables(made_up.everything()) if given.made_up else measured(given.results)
+    shown = tables(made_up.everything(), against=made_up.AGAINST) if given.made_up else measured(given.results)
     with tempfile.TemporaryDirectory() as folder, browser.opened(program) as chromium:
         path = write_page(shown, Path(folder))
         size = {"width": given.size[0], "height": given.size[1]}

@@ -43,7 +43,7 @@ def test_a_table_says_means_and_deviations_over_seeds_and_its_best_row_stands_fi
     for found, wanted in (
         (row.spread("clear", "miou"), clear),
         (row.weather("fog", "miou"), fog),
-        (table.bad(row), bad),
+        (row.bad("miou"), bad),
     ):
         assert (found.mean, found.deviation, found.count) == pytest.approx((fmean(wanted), stdev(wanted), 3))
     assert row.spread("clear", "rmse") is None

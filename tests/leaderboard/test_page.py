@@ -74,7 +74,7 @@ def records():
 
 @pytest.fixture(scope="module")
 def page(records, tmp_path_factory):
-    return write_page(tables(records), tmp_path_factory.mktemp("page"))
+    return write_page(tables(records, against=made_up.AGAINST), tmp_path_factory.mktemp("page"))
 
 
 def test_means_and_deviations_are_those_of_the_board(page, records):
@@ -96,7 +96,9 @@ def test_means_and_deviations_are_those_of_the_board(page, records):
 
 
 def test_intervals_and_differences_are_those_of_the_board(records, tmp_path):
-    (table,) = tables([r for r in records if r.suite == "weather" and r.protocol == "seg2d-lin/town@1"], [FROZEN])
+    (table,) = tables(
+        [r for r in records if r.suite == "weather" and r.protocol == "seg2d-lin/town@1"], [FROZEN], made_up.AGAINST
+    )
     shown = content(write_page([table], tmp_path))["sections"][0]
     assert shown["references"] == ["photometric", "teacher", "random"]
     for place, row in enumerate(table.rows):

@@ -38,7 +38,7 @@ def path(tmp_path_factory):
     (folder / "index.html").write_text(PICTURES)
     for name in ("day-0.png", "fog-0.png"):
         Image.new("RGB", (80, 40), "teal").save(folder / name)
-    return write_page(tables(made_up.everything()), tmp_path_factory.mktemp("site"), [folder])
+    return write_page(tables(made_up.everything(), against=made_up.AGAINST), tmp_path_factory.mktemp("site"), [folder])
 
 
 @pytest.fixture

@@ -7,15 +7,15 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal
 
 from lidar2d import recipe
 from lidar2d.errors import UsageError, nearest
-from lidar2d.results.record import Record, check_name
+from lidar2d.results.record import WEATHER, Record, check_name
 
 Flags = dict[str, Any]  # settings by their names in full, such as trainer.devices
 RESERVED = "eval"
-WEATHER = "weather-v1"  # the table of corruptions where a suite names none
 # of the data's settings, those that only training reads
 UNREAD = (
     *("split", "also", "weight", "share", "draw", "batch_size", "augment"),
@@ -174,26 +174,31 @@ def done(suite: Suite, cells: Iterable[Cell], records: Iterable[Record]) -> dict
     """
     found: dict[Cell, bool] = {}
     wanted = set(cells)
-    asked = {cell: _asked(suite, cell) for cell in wanted}
+    digest, table = cache(_digest), cache(_table)  # a suite asks the same of many cells
+
+    def asked(cell: Cell) -> tuple[str, str]:
+        judged, protocol = suite.judged(cell)
+        weather = judged.settings.get("weather")
+        named = weather.get("table", WEATHER) if isinstance(weather, dict) else WEATHER
+        return digest(protocol), "" if weather is None else table(str(named))
+
     for record in records:
         cell = Cell(record.method, record.seed, record.data, record.protocol, record.labels)
         if cell not in wanted or record.suite_version != suite.version:
             continue
-        if record.error or (record.asked, record.weather) == asked[cell]:
+        if record.error or (record.asked, record.weather) == asked(cell):
             found[cell] = found.get(cell, False) or bool(record.error)
     return found
 
 
-def _asked(suite: Suite, cell: Cell) -> tuple[str, str]:
-    """Return the digest of a cell's protocol, and its table of corruptions with its version."""
-    judged, protocol = suite.judged(cell)
-    weather = judged.settings.get("weather")
-    table = ""
-    if weather is not None:
-        name = weather.get("table", WEATHER) if isinstance(weather, dict) else WEATHER
-        path = recipe.find("corruptions", str(name))
-        table = f"{path.stem}@{recipe.read(path).get('version')}"
-    return recipe.digest(recipe.find("protocols", protocol)), table
+def _digest(protocol: str) -> str:
+    return recipe.digest(recipe.find("protocols", protocol))
+
+
+def _table(name: str) -> str:
+    """Return a table of corruptions with its version, as records name it."""
+    path = recipe.find("corruptions", name)
+    return f"{path.stem}@{recipe.read(path).get('version')}"
 
 
 def shard(cells: Sequence[Cell], text: str) -> list[Cell]:

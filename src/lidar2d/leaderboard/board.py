@@ -14,7 +14,7 @@ from lidar2d.errors import DataError
 from lidar2d.leaderboard.intervals import Draws, Estimate, estimate, over_seeds
 from lidar2d.results.baseline import Baseline
 from lidar2d.results.measures import headline, measure, score
-from lidar2d.results.record import CLEAR, Record, Source
+from lidar2d.results.record import CLEAR, Record, Source, severity_of
 from lidar2d.results.robustness import Robustness, summary
 
 ALL = "all"
@@ -84,12 +84,21 @@ class Row:
 
     def weather(self, corruption: str, metric: str) -> Spread | None:
         """Return a number under a corruption, the mean over its severities, over seeds."""
-        by_seed: dict[int, list[float]] = {}
-        for own in self.by_condition.values():
-            for record in own:
-                if record.severity and record.condition == corruption and metric in record.metrics:
-                    by_seed.setdefault(record.seed, []).append(record.metrics[metric])
-        return spread([fmean(values) for values in by_seed.values()])
+        return spread([fmean(own[corruption]) for own in self._corrupted(metric).values() if corruption in own])
+
+    def bad(self, metric: str) -> Spread | None:
+        """Return a number in bad weather: the mean over corruptions of that over severities, over seeds."""
+        return spread([fmean(map(fmean, own.values())) for own in self._corrupted(metric).values()])
+
+    def _corrupted(self, metric: str) -> dict[int, dict[str, list[float]]]:
+        """Return a number at every severity of every corruption, by seed."""
+        found: dict[int, dict[str, list[float]]] = {}
+        for records in self.by_condition.values():
+            for record in records:
+                if record.severity and metric in record.metrics:
+                    own = found.setdefault(record.seed, {})
+                    own.setdefault(record.condition, []).append(record.metrics[metric])
+        return found
 
 
 def spread(values: Sequence[float]) -> Spread | None:
@@ -132,16 +141,6 @@ class Table:
     def severities(self) -> list[int]:
         """Those of the bad weather."""
         return sorted({record.severity for row in self.rows for record in row.records if record.severity})
-
-    def bad(self, row: Row) -> Spread | None:
-        """Return a row's headline in bad weather: the mean over corruptions of that over severities, over seeds."""
-        by_seed: dict[int, dict[str, list[float]]] = {}
-        for records in row.by_condition.values():
-            for record in records:
-                if record.severity and self.metric in record.metrics:
-                    own = by_seed.setdefault(record.seed, {})
-                    own.setdefault(record.condition, []).append(record.metrics[self.metric])
-        return spread([fmean(map(fmean, own.values())) for own in by_seed.values()])
 
     def row(self, method: str) -> Row | None:
         """Return the row of a method."""
@@ -230,17 +229,13 @@ def _scores(table: Table, row: Row) -> _Scores | None:
         drawn = over_seeds([record.draws for record in records])
         if drawn is not None:
             draws[condition] = drawn
-    severities = {name: [c for c in table.conditions if _corruption(c) == name] for name in table.corruptions}
+    severities = {name: [c for c in table.conditions if severity_of(c)[0] == name] for name in table.corruptions}
     if CLEAR not in found or not severities:
         return None
     bad = {name: [found[c] for c in own] for name, own in severities.items()}
     if len(draws) < len(found):
         return _Scores(found[CLEAR], bad, None, None)
     return _Scores(found[CLEAR], bad, draws[CLEAR], {name: [draws[c] for c in own] for name, own in severities.items()})
-
-
-def _corruption(condition: str) -> str:
-    return condition.rpartition("-")[0]
 
 
 def _drawn(scores: _Scores, frozen: Mapping[str, Sequence[float]] | None) -> list[Robustness] | None:

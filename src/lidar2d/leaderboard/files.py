@@ -16,7 +16,7 @@ from lidar2d.errors import DataError, UsageError
 from lidar2d.leaderboard.board import Table, tables
 from lidar2d.leaderboard.markdown import document, summary
 from lidar2d.leaderboard.sheet import sheet
-from lidar2d.results.baseline import Baseline
+from lidar2d.results.baseline import load_baseline
 from lidar2d.results.measures import measure
 from lidar2d.results.record import Record
 from lidar2d.results.store import Store
@@ -37,12 +37,13 @@ class Suite:
     tables: list[Table]
 
 
-def read(store: Store, baselines: Sequence[Baseline]) -> list[Suite]:
+def read(store: Store) -> list[Suite]:
     """Read all suites of a folder.
 
     Raises:
         DataError: naming the record that is none, is out of its bounds, stands twice, or does not compare with others.
     """
+    baselines = [load_baseline(name) for name in recipe.names("baselines")]
     found = []
     for name in store.suites():
         records = store.read(name)

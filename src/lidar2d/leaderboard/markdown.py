@@ -213,7 +213,7 @@ def summary(tables: Sequence[Table]) -> str:
         cells = []
         for table in shown:
             row = table.row(method)
-            values = (None, None) if row is None else (row.spread(CLEAR, table.metric), table.bad(row))
+            values = (None, None) if row is None else (row.spread(CLEAR, table.metric), row.bad(table.metric))
             clear, bad = (_NONE if each is None else number(each.mean, table.metric) for each in values)
             cells.append("" if row is None else f"{clear} → {bad}")
         lines.append([method, *cells])

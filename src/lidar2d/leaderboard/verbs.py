@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lidar2d import recipe, words
+from lidar2d import words
 from lidar2d.errors import UsageError, nearest
 from lidar2d.leaderboard.board import Row, Table
 from lidar2d.leaderboard.files import Suite, differences, read, wanted, write
 from lidar2d.leaderboard.markdown import sections
 from lidar2d.paths import expanded
-from lidar2d.results.baseline import load_baseline
 from lidar2d.results.measures import measure
 from lidar2d.results.store import Store
 
@@ -48,7 +47,7 @@ def table(argv: Sequence[str]) -> int:
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}; records lie below it: --results DIR")
     store = Store(folder)
-    suites = read(store, [load_baseline(name) for name in recipe.names("baselines")])
+    suites = read(store)
     if suite is not None:
         print(_printed(suites, suite, sort, against))
         return 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from lidar2d.errors import DataError, UsageError
@@ -18,6 +19,7 @@ _FEW_DIGITS = 4  # of draws, which are many and spread out
 
 Source = Literal["measured", "paper", "smoke"]
 
+WEATHER = "weather-v1"  # the table of corruptions where none is named
 CLEAR = "clear"  # the condition of frames that a corruption could be laid over, and is not
 _SPELT = re.compile(r"(.+)-([1-5])")
 
@@ -109,9 +111,9 @@ class Record:
 
     def line(self) -> str:
         """Return the record as a line of JSON, keys in order; fields that say nothing are left out."""
-        given = {key: _rounded(value) for key, value in asdict(self).items()}
+        given = {each.name: rounded(getattr(self, each.name)) for each in fields(Record)}
         given["draws"] = [float(f"{value:.{_FEW_DIGITS}g}") for value in self.draws]
-        empty = {each.name: _default(each) for each in fields(Record)}
+        empty = _empty()
         kept = {key: value for key, value in given.items() if key == "schema" or value != empty[key]}
         return json.dumps(kept, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
@@ -185,12 +187,19 @@ def _fits(value: Any, hint: Any) -> bool:
     return type(value) is hint
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
+    """Return a float with as many digits as files of records have, or a mapping of such; all else as it is."""
     if isinstance(value, float):
         return float(f"{value:.{_DIGITS}g}")
     if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
+        return {key: rounded(item) for key, item in value.items()}
     return value
+
+
+@cache
+def _empty() -> dict[str, Any]:
+    """Return what fields say that say nothing."""
+    return {each.name: _default(each) for each in fields(Record)}
 
 
 def _default(each: Any) -> Any:

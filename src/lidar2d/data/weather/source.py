@@ -20,7 +20,7 @@ from lidar2d.data.windows import resize
 from lidar2d.data.wrapped import part
 from lidar2d.errors import SettingError, UsageError
 from lidar2d.frame import Frame
-from lidar2d.results.record import CLEAR
+from lidar2d.results.record import CLEAR, WEATHER
 from lidar2d.writing import write_atomically
 
 
@@ -35,7 +35,7 @@ class Weather:
         keep: a frame that was corrupted once is kept on disk, where a suite reads it again for every method.
     """
 
-    table: str = "weather-v1"
+    table: str = WEATHER
     corruptions: tuple[str, ...] | None = None
     severities: tuple[int, ...] | None = None
     keep: bool = False

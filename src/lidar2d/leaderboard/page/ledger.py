@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
-from lidar2d.results.record import Record
+from lidar2d.results.record import Record, rounded
 
 _LEFT_OUT = ("metrics", "draws", "schema")
-_DIGITS = 6  # as files of records have them
 
 
 class Ledger:
@@ -38,9 +37,9 @@ class Ledger:
         return {
             "count": len(self._records),
             "ids": [identity(record) for record in self._records],
-            "fields": {name: _column([_number(getattr(record, name)) for record in self._records]) for name in names},
+            "fields": {name: _column([rounded(getattr(record, name)) for record in self._records]) for name in names},
             "metrics": _column(measured),
-            "values": [[_number(value) for value in record.metrics.values()] for record in self._records],
+            "values": [[rounded(value) for value in record.metrics.values()] for record in self._records],
         }
 
 
@@ -50,10 +49,6 @@ def identity(record: Record) -> str:
     A link keeps its meaning when the cell is measured again.
     """
     return hashlib.sha256("\n".join(map(str, record.cell)).encode("utf-8", "surrogatepass")).hexdigest()[:10]
-
-
-def _number(value: Any) -> Any:
-    return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
 
 
 def _column(values: Sequence[Any]) -> dict[str, Any]:

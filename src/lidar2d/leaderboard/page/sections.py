@@ -11,10 +11,9 @@ from lidar2d.leaderboard.intervals import Estimate
 from lidar2d.leaderboard.page import titles
 from lidar2d.leaderboard.page.ledger import Ledger
 from lidar2d.results.measures import measure
-from lidar2d.results.record import CLEAR, Record, severity_of, spelt
+from lidar2d.results.record import CLEAR, Record, rounded, severity_of, spelt
 
 _SOURCES = ("measured", "smoke", "paper")  # as they stand on the page
-_UNTAUGHT = ("teacher", "random")  # rows of suites that are not trained, which others are compared with
 _ESTIMATES = {
     "mean": ("bad weather", 1, "mean score over all corruptions and severities"),
     "worst": ("worst", 1, "lowest score of a corruption and severity"),
@@ -22,7 +21,6 @@ _ESTIMATES = {
     "mrr": ("mRR", 1, "how much of the clear score is left, in percent"),
     "mce": ("mCE", -1, "errors beside those of the baseline, 100 the same"),
 }
-_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -176,8 +174,8 @@ def _numbers(column: _Column, rows: Mapping[str, Mapping[int, Row]], ledger: Led
         less = [[_difference(values, found[other], k) for k in range(len(values))] for other in references]
         cells.append(
             {
-                "mean": [None if each is None else _round(each[0]) for each in values],
-                "deviation": [None if each is None or each[1] is None else _round(each[1]) for each in values],
+                "mean": [None if each is None else rounded(each[0]) for each in values],
+                "deviation": [None if each is None or each[1] is None else rounded(each[1]) for each in values],
                 "less": less,
                 "records": ledger.rows(column.records(row)),
             }
@@ -192,7 +190,7 @@ def _difference(
     values: Sequence[tuple[float, float | None] | None], other: Sequence[tuple[float, float | None] | None], place: int
 ) -> float | None:
     one, two = values[place], other[place] if other else None
-    return None if one is None or two is None else _round(one[0] - two[0])
+    return None if one is None or two is None else rounded(one[0] - two[0])
 
 
 def _estimates(table: Table, rows: Mapping[str, Mapping[int, Row]]) -> list[dict[str, Any]]:
@@ -225,16 +223,16 @@ def _teller(name: str) -> Callable[[Resilience | None], list[float | None] | Non
         each: Estimate | None = None if found is None else getattr(found, name)
         if each is None:
             return None
-        bounds = [] if each.low is None or each.high is None else [_round(each.low), _round(each.high)]
-        return [_round(each.value), *bounds]
+        bounds = [] if each.low is None or each.high is None else [rounded(each.low), rounded(each.high)]
+        return [rounded(each.value), *bounds]
 
     return told
 
 
 def _references(table: Table, rows: Mapping[str, Any]) -> list[str]:
-    """Return the methods that others are compared with: the frozen baseline's, and those that were not taught."""
+    """Return the methods that others are compared with: the frozen baseline's, and those that the suite names."""
     frozen = (table.baseline.method,) if table.baseline is not None else ()
-    return [name for name in dict.fromkeys((*frozen, *_UNTAUGHT)) if name in rows]
+    return [name for name in dict.fromkeys((*frozen, *table.against)) if name in rows]
 
 
 def _row(method: str, own: Mapping[int, Row], ledger: Ledger) -> dict[str, Any]:
@@ -266,7 +264,3 @@ def _notes(table: Table, estimates: Sequence[Any]) -> list[str]:
     if ALL in table.conditions and len(table.conditions) > 1:
         found.append("“All frames” pools the frames of all conditions; it is not the mean of the columns beside it.")
     return found
-
-
-def _round(value: float) -> float:
-    return float(f"{value:.{_DIGITS}g}")
