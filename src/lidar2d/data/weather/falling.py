@@ -61,12 +61,14 @@ def _drawn(
     A ball covers its own area at each time; over the exposure that area is spread along its way.
     """
     level = np.clip(np.ceil(np.log2(np.maximum(wide, 1))), 0, _LEVELS - 1).astype(np.int64)
-    total = torch.zeros(height, width)
-    for each in range(_LEVELS):
+    widest = int(level.max(initial=0))
+    total = torch.zeros(_halved((height, width), widest))
+    for each in range(widest, -1, -1):
+        scale, size = 2.0**each, _halved((height, width), each)
+        if each < widest:
+            twice = F.interpolate(total[None, None], scale_factor=2, mode="bilinear", align_corners=False)
+            total = twice[0, 0, : size[0], : size[1]]
         rows = np.flatnonzero(level == each)
-        if not len(rows):
-            continue
-        scale = 2.0**each
         length = long[rows] / scale
         places = np.ceil(length).astype(np.int64).clip(1)
         start = np.cumsum(places) - places
@@ -74,11 +76,13 @@ def _drawn(
         x = np.repeat(u[rows] / scale, places)
         y = np.repeat(v[rows] / scale, places) + np.repeat(length, places) * along
         area = np.pi / 4 * np.square(wide[rows] / scale)
-        drawn = _splat(x, y, np.repeat(area / places, places), (-(-height // 2**each), -(-width // 2**each)))
-        if each:
-            drawn = F.interpolate(drawn[None, None], scale_factor=scale, mode="bilinear", align_corners=False)[0, 0]
-        total += drawn[:height, :width]
+        total += _splat(x, y, np.repeat(area / places, places), size)
     return total
+
+
+def _halved(size: tuple[int, int], times: int) -> tuple[int, int]:
+    """Return the size of a picture that is halved so often; an odd pixel stays."""
+    return -(-size[0] // 2**times), -(-size[1] // 2**times)
 
 
 def _splat(

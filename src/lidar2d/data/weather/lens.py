@@ -11,7 +11,7 @@ from numpy.random import Generator
 from torch import Tensor
 
 from lidar2d.data.weather.corruption import Corruption, View
-from lidar2d.data.weather.light import displayed, linear
+from lidar2d.data.weather.light import displayed, enlarged, linear
 from lidar2d.errors import within
 
 _SMALLEST, _LARGEST = 0.006, 0.05  # radius of a spot, as a share of the image's diagonal
@@ -53,8 +53,7 @@ def through_drops(light: Tensor, mask: Tensor) -> Tensor:
     cells = max(2, round(_BLUR * float(np.hypot(height, width)) / 1000))
     small = F.avg_pool2d(light[None], cells, ceil_mode=True)
     small = (1 - _UPSIDE) * small + _UPSIDE * small.flip(-2)
-    blurred = F.interpolate(small, (height, width), mode="bilinear", align_corners=False)[0]
-    return light.lerp_(blurred, mask)
+    return light.lerp_(enlarged(small[0], (height, width)), mask)
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """Return maps (..., h, w) at a larger size, between pixels by lines."""
     if maps.shape[-2:] == size:
         return maps
-    rows = maps.reshape(1, -1, *maps.shape[-2:])
+    rows = maps.reshape(-1, 1, *maps.shape[-2:])  # as a batch it is faster than as channels
     return F.interpolate(rows, size, mode="bilinear", align_corners=False).view(*maps.shape[:-2], *size)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from lidar2d.data.weather.corruption import Corruption, View
@@ -18,6 +19,7 @@ from lidar2d.data.weather.imagenet_c.values import shares, stored
 from lidar2d.errors import within
 
 Kernel = NDArray[np.float64]
+_STRIP = 64  # rows that are blurred at a time: they stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,9 @@ class Glass(Corruption):
     def picture(self, view: View, rng: Generator) -> Tensor:
         """Blur, replace and blur."""
         blurred = stored(gaussian(shares(view.image), self.soft))
-        places = torch.from_numpy(scattered(view.size, self.reach, self.rounds, rng))
-        return stored(gaussian(shares(blurred.flatten(1)[:, places].view_as(blurred)), self.soft))
+        places = torch.from_numpy(scattered(view.size, self.reach, self.rounds, rng)).long()
+        mixed = torch.stack([plane.take(places) for plane in blurred]).view_as(blurred)
+        return stored(gaussian(shares(mixed), self.soft))
 
 
 @dataclass(frozen=True)
@@ -166,29 +169,45 @@ def folded(planes: Tensor, kernel: Kernel, edge: str) -> Tensor:
 def gaussian(planes: Tensor, soft: float) -> Tensor:
     """Blur planes (C, H, W) by a bell that is cut off at four standard deviations; edges go on as they are."""
     reach = int(4 * soft + 0.5)
-    middle = np.zeros((2 * reach + 1, 2 * reach + 1))
-    middle[reach, reach] = 1
-    return folded(planes, gaussian_filter(middle, soft, mode="constant"), "replicate")
+    middle = np.zeros(2 * reach + 1)
+    middle[reach] = 1
+    bell = gaussian_filter1d(middle, soft, mode="constant").tolist()
+    wider = F.pad(planes[None], (reach, reach, reach, reach), mode="replicate")[0]
+    found = torch.empty_like(planes)
+    for plane, whole in zip(wider, found, strict=True):
+        for top in range(0, len(whole), _STRIP):
+            part = whole[top : top + _STRIP]
+            weighted(weighted(plane[top : top + len(part) + 2 * reach], bell, 0), bell, 1, part)
+    return found
 
 
-def scattered(size: tuple[int, int], reach: int, rounds: int, rng: Generator) -> NDArray[np.int64]:
+def weighted(plane: Tensor, weights: Sequence[float], axis: int, out: Tensor | None = None) -> Tensor:
+    """Return what a plane (H, W) and its neighbours along an axis sum up to, where it has all of them."""
+    size = plane.shape[axis] - len(weights) + 1
+    total = torch.mul(plane.narrow(axis, 0, size), weights[0], out=out)
+    for place, weight in enumerate(weights[1:], 1):
+        total.add_(plane.narrow(axis, place, size), alpha=weight)
+    return total
+
+
+def scattered(size: tuple[int, int], reach: int, rounds: int, rng: Generator) -> NDArray[np.int32]:
     """Return which pixel (H W,) is seen where after each was replaced by a random one near it, one after the other.
 
     The published loop goes from the lower right to the upper left, line by line. A place waits for those before it that
     are near it, and for no others, so that those on a slanted line are replaced at a time, with the same result.
     """
     height, width = size
-    places = np.arange(height * width)
+    places = np.arange(height * width, dtype=np.int32)
     rows, columns = height - 2 * reach, width - 2 * reach  # that have all neighbours, but for the first of each
     if rows < 1 or columns < 1:
         return places
     first = (height - reach) * width + width - reach
-    own = first - (np.arange(rows)[:, None] * width + np.arange(columns))
+    own = (first - (np.arange(rows)[:, None] * width + np.arange(columns))).astype(np.int32)
     slant = 2 * reach  # places that the line below must be ahead
     for _ in range(rounds):
         down, right = (rng.integers(-reach, reach, own.shape, dtype=np.int8) for _ in (0, 1))
         # as wide as the image, so that a slanted line is a slice of both
-        other = np.pad(own + down.astype(np.int64) * width + right, ((0, 0), (0, slant))).ravel()
+        other = np.pad(own + down * np.int32(width) + right, ((0, 0), (0, slant))).ravel()
         for time in range(slant * (rows - 1) + columns):
             top, bottom = max(0, -(-(time - columns + 1) // slant)), min(rows - 1, time // slant)
             start, end = time + top * columns, time + bottom * columns
