@@ -3,13 +3,16 @@
     python benchmarks/contact_sheet.py --out sheet.jpg [--table weather-v1] [--only fog,rain] [--cameras-only]
         [--data synthetic] [--root FOLDER] [--split smoke] [--index 0] [--camera 0] [--width 208]
 
-LiDAR is drawn from above, 40 metres to each side, the car in the middle heading up; points without a label are red. The
-sheets in docs/ are of the synthetic town. Frames of most data sets may not be shown to everybody: mind their licence.
+LiDAR is drawn from above, 40 metres to each side, the car in the middle heading up; echoes of the weather are red. The
+sheets in docs/ are of the synthetic town, 184 pixels wide (--width).
+Frames of most data sets may not be shown to everybody: mind their licence.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +47,9 @@ def main() -> None:
     parser.add_argument("--camera", type=int, default=0)
     parser.add_argument("--width", type=int, default=208, help="of a picture, pixels")
     given = parser.parse_args()
+    kind = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}.get(given.out.suffix)
+    if kind is None:
+        parser.error(f"--out {given.out}: give a name that ends in .jpg or .png")
     card, table = load_card(given.data), load_table(given.table)
     frame = open_source(card, given.split, given.root)[given.index]
     names = given.only.split(",") if given.only else list(table.corruptions)
@@ -53,7 +59,6 @@ def main() -> None:
         for row in rows_of(frame, table, name, card, given.camera, given.width, given.cameras_only)
     ]
     sheet = drawn(rows)
-    kind = {".jpg": "JPEG", ".png": "PNG"}[given.out.suffix]
     write_atomically(given.out, lambda unfinished: sheet.save(unfinished, kind, quality=82, optimize=True))
     print(f"{given.out}: {sheet.width}x{sheet.height}, {given.out.stat().st_size / 1e3:.0f} kB")
 
@@ -63,6 +68,8 @@ def rows_of(
 ) -> list[tuple[str, list[Picture]]]:
     """Return the title and the pictures of each sensor that a corruption changes; none where it changes neither."""
     corruption = table.at(name, 1)
+    if not corruption.reads_labels:  # then only echoes of the weather have none
+        frame = replace(frame, labels=torch.zeros(len(frame.points), dtype=torch.int64))
     bads = [Bad(table, name, severity) for severity in range(1, len(table.levels(name)) + 1)]
     found = [frame, *(corrupt(frame, bad, card) for bad in bads)]
     rows = []
@@ -118,4 +125,7 @@ def drawn(rows: list[tuple[str, list[Picture]]]) -> Image.Image:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    main()
+    try:
+        main()
+    except UsageError as error:
+        sys.exit(f"contact_sheet.py: {error}")

@@ -18,11 +18,12 @@ import torch
 
 from lidar2d import __version__, recipe
 from lidar2d.arguments import build, parse_content, protocol_parser
-from lidar2d.bench.protocol import ALL, Protocol, Session, Splits, Verdict
+from lidar2d.bench.protocol import ALL, Protocol, Reads, Session, Splits, Verdict
 from lidar2d.bench.suite import Cell
 from lidar2d.data.module import LidarData
 from lidar2d.data.shares import Percent, share
 from lidar2d.data.source import Source
+from lidar2d.data.weather.corruption import Corruption
 from lidar2d.data.weather.source import Weathered
 from lidar2d.environment import commit, named
 from lidar2d.errors import UsageError, nearest
@@ -95,6 +96,7 @@ def evaluate(
     encoder: PointEncoder | ImageEncoder = saved.method.points if reads == "points" else saved.method.images
     encoder.to(device)
     splits = splits_of(data, cell.labels, judge.chooses)
+    _check_weather(splits.test, reads)
     facts = {**_common(cell, place), **_facts(saved, encoder), "data_list": _data_list(splits)}
     facts |= {"asked": recipe.digest(recipe.find("protocols", protocol)), "shown": _shown(data, splits)}
     if device.type == "cuda":
@@ -105,7 +107,7 @@ def evaluate(
     with _kept(facts["weights"], facts["data_list"], asked) as folder:
         verdicts = judge.judge(encoder, splits, replace(session, keep=folder))
     facts |= {"devices": named(device), "seconds": time.monotonic() - began, "peak_gib": _peak(device)}
-    return [_record(verdict, facts, splits.test) for verdict in verdicts]
+    return [_record(verdict, facts, splits.test, reads) for verdict in verdicts]
 
 
 @contextmanager
@@ -155,7 +157,25 @@ def _common(cell: Cell, place: Place) -> dict[str, Any]:
     return {**where, **asdict(cell), "commit": commit(), "version": __version__}
 
 
-def _record(verdict: Verdict, facts: dict[str, Any], test: Source) -> Record:
+def _check_weather(test: Source, reads: Reads) -> None:
+    """Refuse bad weather that none of the judged sensors sees.
+
+    Raises:
+        UsageError: if there is nothing else.
+    """
+    if isinstance(test, Weathered) and not any(_sees(each.corruption, reads) for each in test.bads if each is not None):
+        others = "points" if reads == "images" else "images"
+        raise UsageError(
+            f"the protocol judges features of {reads}, and the corruptions that are named change {others} alone\n"
+            f"name one that changes {reads} in --data.weather.corruptions"
+        )
+
+
+def _sees(corruption: Corruption, reads: Reads) -> bool:
+    return corruption.lidar if reads == "points" else corruption.cameras
+
+
+def _record(verdict: Verdict, facts: dict[str, Any], test: Source, reads: Reads) -> Record:
     known = {name: float(value) for name, value in verdict.metrics.items() if math.isfinite(value)}
     weathered = test if isinstance(test, Weathered) else None
     condition, severity = severity_of(verdict.condition) if weathered else (verdict.condition, 0)
@@ -169,13 +189,18 @@ def _record(verdict: Verdict, facts: dict[str, Any], test: Source) -> Record:
         frames=verdict.frames,
         weather=weathered.table if weathered else "",
         fingerprint=weathered.fingerprint(verdict.condition) if weathered else "",
-        **{**facts, "shown": _seen(facts["shown"], weathered, verdict.condition)},
+        **{**facts, "shown": _seen(facts["shown"], weathered, verdict.condition, reads)},
     )
 
 
-def _seen(shown: str, weathered: Weathered | None, condition: str) -> str:
-    """Say how frames were read, and whether labels decided what bad weather did to them."""
-    return f"{shown}, corruption reads labels" if weathered and weathered.reads_labels(condition) else shown
+def _seen(shown: str, weathered: Weathered | None, condition: str, reads: Reads) -> str:
+    """Say how frames were read, and what stands between them and a plain answer in bad weather."""
+    corruption = weathered.corruption(condition) if weathered else None
+    if corruption is None:
+        return shown
+    told = [", corruption reads labels"] if corruption.reads_labels else []
+    told += [] if _sees(corruption, reads) else [f", corruption leaves {reads} as they are"]
+    return shown + "".join(told)
 
 
 def _facts(saved: Saved, encoder: PointEncoder | ImageEncoder) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from lidar2d.nets.encoder import ImageEncoder, PointEncoder
 from lidar2d.progress import Progress
 from lidar2d.tasks.task import Task
 
+Reads = Literal["points", "images"]  # whose features are judged
 ALL = "all"  # the condition of records over the frames of every condition
 
 
@@ -93,7 +94,7 @@ class Protocol(ABC):
         return False
 
     @abstractmethod
-    def reads(self, card: Card) -> Literal["points", "images"]:
+    def reads(self, card: Card) -> Reads:
         """Return which of two encoders is judged on a data set."""
 
     @abstractmethod

@@ -15,7 +15,6 @@ from lidar2d.data.weather.lens import LensDirt
 from lidar2d.data.weather.rain import Rain
 from lidar2d.data.weather.snow import Snow
 from lidar2d.data.weather.source import Weather, Weathered
-from lidar2d.data.weather.spray import Spray
 from lidar2d.data.weather.table import Table
 from lidar2d.data.weather.wet import WetGround
 from lidar2d.data.wrapped import Part
@@ -25,7 +24,6 @@ CARD = load_card("synthetic")
 NEXT_TO_NOTHING = {"fog": Fog(visibility=1e9), "rain": Rain(rate=1e-3), "snow": Snow(occupancy=1e-9)}
 NOTHING = {
     "wet_ground": WetGround(film=0.0),
-    "spray": Spray(extinction=0.0),
     "beam_loss": BeamLoss(share=0.0),
     "crosstalk": Crosstalk(share=0.0),
     "cross_sensor": CrossSensor(beams=1, fires=1),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from lidar2d.bench.evaluate import _check_weather, _seen
 from lidar2d.data.card import load_card
 from lidar2d.data.weather import robo3d, robo3d_faults
 from lidar2d.data.weather.beams import reach
@@ -207,11 +208,14 @@ def test_data_without_vehicles_has_no_incomplete_echoes(day):
         corrupt(day, Bad(TABLE, "incomplete_echo", 1), replace(CARD, classes=("tree",) * len(CARD.classes)))
 
 
-def test_records_say_which_corruption_reads_labels(town):
+def test_records_say_which_corruption_reads_labels_or_leaves_the_sensor_alone(town):
     source = Weathered(Part(town, [0]), Weather(TABLE.name, ("fog", "incomplete_echo"), (1,)), None)
-    assert source.reads_labels("incomplete_echo-1")
-    assert not source.reads_labels("fog-1")
-    assert not source.reads_labels("clear")
+    assert _seen("", source, "incomplete_echo-1", "points") == ", corruption reads labels"
+    assert _seen("", source, "fog-1", "points") == _seen("", source, "clear", "points") == ""
+    assert _seen("", source, "fog-1", "images") == ", corruption leaves images as they are"
+    with pytest.raises(UsageError, match="judges features of images, and the corruptions that are named change points"):
+        _check_weather(source, "images")
+    _check_weather(source, "points")
 
 
 @pytest.mark.parametrize(("severity", "share"), [(1, 0.375), (2, 0.25), (3, 0.125)])

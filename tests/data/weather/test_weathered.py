@@ -1,15 +1,18 @@
 """The clear frames of a source under every corruption: names, truth, what is kept on disk, and what is told."""
 
+import re
 from dataclasses import replace
 
 import pytest
 import torch
 
+from lidar2d.data.card import load_card
 from lidar2d.data.twins import scenes
-from lidar2d.data.weather.frames import fingerprint
+from lidar2d.data.weather.frames import Bad, corrupt, fingerprint
 from lidar2d.data.weather.source import Weather, Weathered
+from lidar2d.data.weather.table import load_table
 from lidar2d.data.wrapped import Part
-from lidar2d.errors import SettingError, UsageError
+from lidar2d.errors import DataError, SettingError, UsageError
 
 WEATHER = Weather(corruptions=("fog", "beam_loss"), severities=(1, 4))
 
@@ -99,3 +102,50 @@ def test_weather_without_meaning_is_told(two):
             Weathered(two, Weather(corruptions=corruptions, severities=severities), None)
     with pytest.raises(UsageError, match="no frame has a clear condition"):
         Weathered(Part(two, [1, 2]), WEATHER, None)
+
+
+def table(tmp_path, text):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"version: 1\ncorruptions:\n  {text}\n")
+    return str(path)
+
+
+def test_spray_may_pass_by_a_frame_and_not_by_all(two, tmp_path):
+    none = "spray: {class_path: lidar2d.data.weather.spray.Spray, extinction: [0.0]}"
+    source = Weathered(two, Weather(table(tmp_path, none)), None)
+    assert torch.equal(source[2].images, source[0].images)
+    with pytest.raises(DataError, match="spray-1 of mine@1 has left all 1 frames as they were"):
+        source.fingerprint("spray-1")
+    assert source.fingerprint("clear")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "fog: {class_path: lidar2d.data.weather.fog.Fog, visibility: [null]}",
+            "visibility holds None, which is not a",
+        ),
+        (
+            "fog: {class_path: lidar2d.data.weather.fog.Fog, visibility: ['']}",
+            "visibility holds '', which is not a num",
+        ),
+        (
+            "x: {class_path: lidar2d.data.weather.camera.Jpeg, quality: [50.5]}",
+            "50.5, which is not a whole number",
+        ),
+        ("x: {class_path: .fog.Fog, visibility: [100]}", "no class .fog.Fog"),
+        ("'../x': {class_path: lidar2d.data.weather.fog.Fog, visibility: [100]}", "a corruption is '../x'"),
+        ("'': {class_path: lidar2d.data.weather.fog.Fog, visibility: [100]}", "a corruption is ''"),
+    ],
+)
+def test_a_table_of_ones_own_with_a_wrong_value_is_told(tmp_path, text, told):
+    with pytest.raises(UsageError, match=re.escape(told)):
+        load_table(table(tmp_path, text))
+
+
+def test_frames_without_points_and_depth_have_no_weather_but_that_of_pixels(day):
+    alone = replace(day, points=day.points[:0], labels=None, depth=None)
+    with pytest.raises(DataError, match="nothing tells how far frame"):
+        corrupt(alone, Bad(load_table("weather-v1"), "fog", 3), load_card("synthetic"))
+    corrupt(alone, Bad(load_table("imagenet-c-compat"), "fog", 3), load_card("synthetic"))

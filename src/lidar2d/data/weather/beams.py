@@ -40,7 +40,8 @@ def floor(clear: Floats) -> float:
 
 def odds(power: Floats, least: float) -> Floats:
     """Return how often (N,) the sensor sees echoes of a power (N,), 0..1."""
-    found: Floats = 1 / (1 + (np.float32(least) / np.maximum(power, np.float32(1e-30))) ** np.float32(_STEEP))
+    weaker = np.minimum(np.float32(least) / np.maximum(power, np.float32(1e-30)), np.float32(1e9))  # nothing, for sure
+    found: Floats = 1 / (1 + weaker ** np.float32(_STEEP))
     return found
 
 

@@ -121,10 +121,11 @@ class Corruption:
     What is random comes from the generators alone: one for each camera, one for the LiDAR.
 
     Weather knows nothing of labels. A benchmark of others may: a corruption that ``reads_labels`` is told those of the
-    points, records say so, and frames without anything of what it looks for stay as they are.
+    points, and records say so. One that is not ``everywhere`` may leave a sensor of a frame as it is.
     """
 
     reads_labels: ClassVar[bool] = False
+    everywhere: ClassVar[bool] = True
 
     @property
     def cameras(self) -> bool:

@@ -57,8 +57,8 @@ def corrupt(frame: Frame, bad: Bad, card: Card) -> Frame:
     there, whether it can be seen or not. Colours are those of eight bits.
 
     Raises:
-        DataError: if the corruption should have changed a sensor's data, and has not; or if it reads the labels of
-            points, and there are none.
+        DataError: if the corruption should have changed a sensor's data, and has not; if it reads the labels of
+            points, and there are none; or if nothing tells how far away pixels are, and it asks.
     """
     scene = Scene(plane(frame.points.numpy()), bad.seed(frame.token, _WORLD), len(frame.images))
     found = frame
@@ -78,7 +78,7 @@ def pictures(frame: Frame, bad: Bad, scene: Scene) -> Tensor:
     for index in range(len(images)):
         rng = np.random.default_rng(bad.seed(frame.token, f"camera {index}"))
         images[index] = bad.corruption.picture(_view(frame, index, far, scene), rng)
-    if torch.equal(images.div_(255), frame.images):
+    if torch.equal(images.div_(255), frame.images) and bad.corruption.everywhere:
         raise DataError(f"{bad} has left the images of frame {frame.token} as they were; it is no corruption of them")
     return images
 
@@ -99,7 +99,7 @@ def swept(frame: Frame, bad: Bad, scene: Scene, card: Card) -> Frame:
     sweep = _labelled(sweep, frame, bad, card) if corruption.reads_labels else sweep
     found = corruption.echoes(sweep, np.random.default_rng(bad.seed(frame.token, "lidar")))
     unchanged = len(found.points) == len(points) and np.array_equal(found.points, points)
-    if unchanged and not corruption.reads_labels:
+    if unchanged and corruption.everywhere:
         raise DataError(f"{bad} has left the points of frame {frame.token} as they were; it is no corruption of them")
     return replace(
         frame, points=torch.from_numpy(found.points), labels=_labels(frame.labels, found), boxes=_with_hits(frame)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lidar2d.data.weather.light import enlarged
+from lidar2d.errors import DataError
 from lidar2d.frame import Frame, collate
 from lidar2d.geometry import depth_map, pairs
 
@@ -19,6 +20,8 @@ _FINE = 225  # rows of cells, where an image has as many
 _CELL = 8  # pixels: side of the cells that LiDAR is made dense in
 _FAR = 120.0  # metres that LiDAR does not reach
 _BRIGHT, _LEAST, _COOL = 0.65, 0.3, 0.95  # of the sky: share of its brightest, least brightness, and blue over red
+_SMOOTH = 0.05  # standard deviation of green in a cell of the sky, at most
+_NEAR = 5  # cells of a row: columns miss each other's beams
 _GAP = 2.0  # times the angle between two beams: without a return within, nothing is there
 
 
@@ -28,9 +31,12 @@ def reaches(frame: Frame) -> Tensor:
     A cell is as many pixels wide as leave 225 rows of them.
 
     Depth that the frame has for most pixels is taken as it is; unknown is the sky above the horizon. Elsewhere the
-    frame's points are seen in cells of 8 pixels; cells between them are filled from coarse to fine, in the logarithm
-    of depth. What LiDAR has looked at in vain is farther than it reaches; above its highest beam what stands below goes
-    on. Sky is what has no returns and looks like it.
+    frame's points are seen in cells of 8 pixels, and surfaces between them are flat. What LiDAR has looked at in vain
+    is farther than it reaches; above its highest beam what stands below goes on. Sky is what has no returns and looks
+    like it.
+
+    Raises:
+        DataError: if there are neither points nor depth.
     """
     height, width = frame.images.shape[-2:]
     coarse = max(1, height // _FINE)
@@ -42,15 +48,24 @@ def reaches(frame: Frame) -> Tensor:
         logs = _filled(torch.where(known, depth.clamp_min(1e-3), 1.0).log(), known)
         sky = ~known & (_up(seen, rays) > 0)
         return torch.where(sky, SKY, logs.exp() * _stretch(rays)).float()
+    if not len(frame.points):
+        raise DataError(
+            f"nothing tells how far frame {frame.token} sees: it has no LiDAR points, and no depth for most pixels\n"
+            "bad weather needs either; corruptions of imagenet-c-compat do not: --data.weather.table imagenet-c-compat"
+        )
     rows, columns = -(-height // _CELL), -(-width // _CELL)
     small = _scaled(frame, (rows, columns))
     depth = depth_map(pairs(collate([small])), len(frame.images), rows, columns).float()
     rays = _rays(small)
     known = depth > 0
-    logs = _filled(torch.where(known, depth.clamp_min(1e-3), 1.0).log(), known) + _stretch(rays).log()
+    dense = _flat_between(depth)
+    logs = _filled(torch.where(dense > 0, dense.clamp_min(1e-3), 1.0).log(), dense > 0) + _stretch(rays).log()
+    logs = torch.where(known.flatten(1).any(1)[:, None, None], logs, np.log(_FAR))  # no return in the whole picture
     colours = F.interpolate(frame.images, (rows, columns), mode="area")
+    green = frame.images[:, 1:2]
+    rough = F.interpolate(green.square(), (rows, columns), mode="area")[:, 0] - colours[:, 1].square()
     logs = torch.where(_unseen(small, known, rays), logs.clamp_min(np.log(_FAR)), logs)
-    logs = torch.where(_like_sky(colours, known, _up(small, rays) > 0), np.log(SKY), logs)
+    logs = torch.where(_like_sky(colours, rough, known, _up(small, rays) > 0), np.log(SKY), logs)
     return enlarged(logs.float(), cells).exp()
 
 
@@ -92,7 +107,7 @@ def _unseen(frame: Frame, known: Tensor, rays: Tensor) -> Tensor:
     elevation = torch.asin((xyz[:, 2] / xyz.norm(dim=1).clamp_min(1e-3)).clamp(-1, 1))
     highest = float(torch.quantile(elevation[:: max(1, len(elevation) // 100_000)], 0.999))
     between = float(elevation.max() - elevation.min()) / 32
-    near = F.max_pool2d(known[:, None].float(), (1, 5), 1, (0, 2))[:, 0] > 0  # columns miss each other's beams
+    near = F.max_pool2d(known[:, None].float(), (1, _NEAR), 1, (0, _NEAR // 2))[:, 0] > 0
     rows = known.shape[1]
     numbers = torch.arange(rows).view(1, -1, 1)
     top = torch.where(near, numbers, rows).amin(1, keepdim=True)  # of the returns in each column
@@ -101,10 +116,16 @@ def _unseen(frame: Frame, known: Tensor, rays: Tensor) -> Tensor:
     return (numbers < top) & (angle > 0) & ~reached.expand_as(angle)
 
 
-def _like_sky(colours: Tensor, known: Tensor, above: Tensor) -> Tensor:
-    """Return which cells (V, H, W) look like the sky: above the horizon, no returns, bright, no warmer than grey.
+def _like_sky(colours: Tensor, rough: Tensor, known: Tensor, above: Tensor) -> Tensor:
+    """Return which cells (V, H, W) look like the sky: no returns above the horizon, bright, smooth, blue or grey.
 
-    How bright a sky is, the brightest such cells of the image say.
+    How bright a sky is, the brightest such cells of the image say. What most cells around are not is none.
+
+    Args:
+        colours: (V, 3, H, W) means of cells.
+        rough: (V, H, W) their variance.
+        known: (V, H, W) with returns.
+        above: (V, H, W) the horizon.
     """
     red, _, blue = colours.unbind(1)
     light = colours.mean(1)
@@ -115,7 +136,37 @@ def _like_sky(colours: Tensor, known: Tensor, above: Tensor) -> Tensor:
         if len(candidates):
             bright = max(_BRIGHT * float(candidates.quantile(0.95)), _LEAST)
             found[view] = open_[view] & (light[view] > bright) & (blue[view] > _COOL * red[view])
-    return found
+    found &= rough < _SMOOTH**2
+    return found & (F.avg_pool2d(found[:, None].float(), 3, 1, 1, count_include_pad=False)[:, 0] > 0.5)
+
+
+def _flat_between(depth: Tensor) -> Tensor:
+    """Fill depth (V, H, W), 0 where it is not known: between two near places of a row, then two of a column, by planes.
+
+    Of a plane the inverse of depth is linear in the image. What lies above or below all of a column goes on there.
+    """
+    inverse = torch.where(depth > 0, 1 / depth.clamp_min(1e-3), 0.0)
+    before, after, share, gap = _neighbours(inverse.mT)
+    near = (before > 0) & (after > 0) & (gap <= _NEAR)
+    inverse = torch.where(near, torch.lerp(before, after, share), inverse.mT).mT
+    above, below, share, _ = _neighbours(inverse)
+    found = torch.where(above == 0, below, torch.where(below == 0, above, torch.lerp(above, below, share)))
+    return torch.where(found > 0, 1 / found, 0.0)
+
+
+def _neighbours(values: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return of each place in the columns of maps (V, H, W) what is known before and after it, 0 where nothing is.
+
+    A known place is its own neighbour. Then how far it is from one to the other, as a share, and their distance.
+    """
+    rows = values.shape[1]
+    numbers, known = torch.arange(rows).view(1, -1, 1), values > 0
+    before = torch.where(known, numbers, -1).cummax(1).values
+    after = torch.where(known, numbers, rows).flip(1).cummin(1).values.flip(1)
+    first, last = (values.gather(1, each.clamp(0, rows - 1)) for each in (before, after))
+    gap = after - before
+    found = torch.where(before < 0, 0.0, first), torch.where(after == rows, 0.0, last)
+    return *found, (numbers - before) / gap.clamp_min(1), gap
 
 
 def _filled(values: Tensor, known: Tensor) -> Tensor:

@@ -125,6 +125,7 @@ class IncompleteEcho(Corruption):
 
     share: float
     reads_labels: ClassVar[bool] = True
+    everywhere: ClassVar[bool] = False  # not everybody sees a vehicle
 
     def __post_init__(self) -> None:
         """Refuse what is no share."""

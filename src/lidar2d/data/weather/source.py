@@ -14,11 +14,12 @@ from torch import Tensor
 from lidar2d.data.card import Card
 from lidar2d.data.source import Moving, Problem, Source
 from lidar2d.data.twins import scene_names, scene_of
+from lidar2d.data.weather.corruption import Corruption
 from lidar2d.data.weather.frames import Bad, corrupt, fingerprint, with_truth
 from lidar2d.data.weather.table import load_table
 from lidar2d.data.windows import resize
 from lidar2d.data.wrapped import part
-from lidar2d.errors import SettingError, UsageError
+from lidar2d.errors import DataError, SettingError, UsageError
 from lidar2d.frame import Frame
 from lidar2d.results.record import CLEAR, WEATHER
 from lidar2d.writing import write_atomically
@@ -92,6 +93,7 @@ class Weathered:
         self.tokens: Sequence[str] = [f"{token}-{name}" for name in names for token in own]
         self.scenes: Sequence[str] = [*scene_names(self.clear)] * len(names)
         self.fingerprints: dict[str, str] = {}  # of the frames that were read so far, by token
+        self.changed: set[str] = set()  # conditions, in which any frame was
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -108,9 +110,11 @@ class Weathered:
         variant, place = divmod(index, len(self.clear))
         clear, bad = self.clear[place], self.bads[variant]
         found = resize(clear, self.image_size) if bad is None else self._bad(clear, bad)
-        token = self.tokens[index]
-        self.fingerprints[token] = fingerprint(found)
-        return replace(found, token=token, condition=self.conditions[index])
+        token, condition = self.tokens[index], self.conditions[index]
+        told = self.fingerprints[token] = fingerprint(found)
+        if bad is None or bad.corruption.everywhere or told != fingerprint(resize(clear, self.image_size)):
+            self.changed.add(condition)
+        return replace(found, token=token, condition=condition)
 
     def _bad(self, clear: Frame, bad: Bad) -> Frame:
         small = resize(clear, self.image_size)
@@ -126,17 +130,26 @@ class Weathered:
     def _made(self, clear: Frame, bad: Bad) -> Frame:
         return resize(corrupt(clear, bad, self.card), self.image_size)
 
-    def reads_labels(self, condition: str) -> bool:
-        """Tell whether a condition's corruption is made by the labels of points, which no weather is."""
-        return any(bad.corruption.reads_labels for bad in self.bads if bad is not None and str(bad) == condition)
+    def corruption(self, condition: str) -> Corruption | None:
+        """Return what is done to the frames of a condition; None of clear frames, and of all together."""
+        return next((bad.corruption for bad in self.bads if bad is not None and str(bad) == condition), None)
 
     def fingerprint(self, condition: str) -> str:
-        """Return 12 digits that tell what the sensors saw in the frames of a condition that were read."""
+        """Return 12 digits that tell what the sensors saw in the frames of a condition that were read.
+
+        Raises:
+            DataError: if none of them was changed.
+        """
         told = [
             self.fingerprints[token]
             for token, name in zip(self.tokens, self.conditions, strict=True)
             if name == condition and token in self.fingerprints
         ]
+        if told and condition not in self.changed:
+            raise DataError(
+                f"{condition} of {self.table} has left all {len(told)} frames as they were; no number tells of it\n"
+                "leave it out: name the others in --data.weather.corruptions"
+            )
         return hashlib.sha256("".join(told).encode()).hexdigest()[:12] if told else ""
 
     def check(self) -> Iterator[tuple[str, list[Problem]]]:

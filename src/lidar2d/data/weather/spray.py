@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ class Spray(Corruption):
     """
 
     extinction: float
+    everywhere: ClassVar[bool] = False  # not every sensor has a cloud in sight
 
     def __post_init__(self) -> None:
         """Refuse what is no spray."""

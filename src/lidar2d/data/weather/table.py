@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from typing import Any, get_type_hints
 
 from lidar2d import recipe
 from lidar2d.data.weather.corruption import Corruption
 from lidar2d.errors import SettingError, UsageError, nearest
+from lidar2d.results.record import check_name
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def load_table(name: str) -> Table:
         listed = given["corruptions"]
         if not isinstance(listed, dict) or not listed:
             raise UsageError("corruptions is no mapping of names")
-        built = {str(key): _levels(str(key), value) for key, value in listed.items()}
+        built = {check_name(str(key), "a corruption"): _levels(str(key), value) for key, value in listed.items()}
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
     return Table(path.stem, given["version"], built)
@@ -81,27 +82,37 @@ def _levels(name: str, given: Any) -> tuple[Corruption, ...]:
         raise UsageError(f"{name} needs a class_path, and a list of values for each of its arguments")
     kind = _class(name, str(given["class_path"]))
     known = [each.name for each in fields(kind)]  # type: ignore[arg-type]
+    hints = get_type_hints(kind)
     lists = {key: value for key, value in given.items() if key != "class_path"}
     for key, values in lists.items():
         if key not in known:
             raise UsageError(f"{name} has no argument '{key}'; {nearest(str(key), known)}")
         if not isinstance(values, list) or not 1 <= len(values) <= 5:
             raise UsageError(f"{name}: {key} needs a list of one to five values, the mildest first")
+        for value in values:
+            if not _fits(value, hints[key]):
+                what = {int: "a whole number", float: "a number", bool: "true or false"}[hints[key]]
+                raise UsageError(f"{name}: {key} holds {value!r}, which is not {what}")
     if missing := sorted(set(known) - set(lists)):
         raise UsageError(f"{name} needs values for {missing[0]}")
     if len({len(values) for values in lists.values()}) > 1:
         raise UsageError(f"{name}: its lists differ in length")
     try:
         return tuple(kind(**dict(zip(lists, values, strict=True))) for values in zip(*lists.values(), strict=True))
-    except (SettingError, TypeError) as error:
+    except SettingError as error:
         raise UsageError(f"{name}: {error}") from None
+
+
+def _fits(value: Any, hint: type) -> bool:
+    """Tell whether a value of a file has an argument's type; numbers that are read without a dot are numbers too."""
+    return type(value) is hint or (hint is float and type(value) is int)
 
 
 def _class(name: str, path: str) -> type[Corruption]:
     module, _, title = path.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), title)
-    except (ImportError, ValueError, AttributeError) as error:
+    except (ImportError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"{name}: no class {path} ({error}); give package.module.Class") from None
     if not (isinstance(found, type) and issubclass(found, Corruption) and is_dataclass(found)):
         raise UsageError(f"{name}: {path} is no Corruption")
