@@ -146,15 +146,21 @@ def test_networks_that_are_not_taught_are_judged_in_bad_weather_and_come_to_a_ta
     rows = {"random": {"recipe": "ppkt", "taught": False}, "other": {"recipe": "scalr", "taught": False}}
     weather = {"corruptions": ["fog", "beam_loss"], "severities": [2, 4], "keep": True}
     judged = {"data": "./tiny.yaml", "protocols": ["./probe.yaml"], "settings": {"weather": weather}}
-    suite = {**given, "pretrain": {}, "methods": rows, "judge": [judged], "seeds": [0, 1]}
+    of_images = {**judged, "methods": ["random"], "protocols": ["aware-match/lidar2d@1"]}
+    suite = {**given, "pretrain": {}, "methods": rows, "judge": [judged, of_images], "seeds": [0, 1]}
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(suite))
-    assert "4 cells done" in line.run("bench", "--suite", "./own.yaml")
+    assert "6 cells done" in line.run("bench", "--suite", "./own.yaml")
     assert not list((tmp_path / "runs").rglob("recipe.yaml"))  # nothing was trained
     found = [parse(text) for name in rows for text in (tmp_path / f"results/own/{name}.jsonl").read_text().splitlines()]
     assert {each.judged_in for each in found} == {"clear", "fog-2", "fog-4", "beam_loss-2", "beam_loss-4", "all"}
+    matches = {each.judged_in: each for each in found if each.protocol.startswith("aware") and each.condition != "all"}
+    assert len({each.metrics["matches"] for each in matches.values()}) == 1  # sought by the points of clear air
+    assert "corruption leaves images as they are" in matches["beam_loss-2"].shown
+    assert "corruption" not in matches["fog-2"].shown
+    found = [each for each in found if not each.protocol.startswith("aware")]
     assert all(len(each.draws) == (0 if each.condition == "all" else 100) for each in found)
     assert len({(each.seed, each.weights) for each in found}) == len({each.weights for each in found}) == 2
-    assert "4 cells, all done" in line.run("bench", "--suite", "./own.yaml")
+    assert "6 cells, all done" in line.run("bench", "--suite", "./own.yaml")
     line.run("table")
     told = (tmp_path / "results" / "own.md").read_text()
     assert "## own/probe@0 on tiny, weather-v1@1" in told

@@ -97,6 +97,8 @@ def evaluate(
     encoder.to(device)
     splits = splits_of(data, cell.labels, judge.chooses)
     _check_weather(splits.test, reads)
+    if reads == "images" and isinstance(splits.test, Weathered):
+        splits = replace(splits, test=splits.test.with_clear_points())
     facts = {**_common(cell, place), **_facts(saved, encoder), "data_list": _data_list(splits)}
     facts |= {"asked": recipe.digest(recipe.find("protocols", protocol)), "shown": _shown(data, splits)}
     if device.type == "cuda":

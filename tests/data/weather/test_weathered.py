@@ -104,6 +104,17 @@ def test_weather_without_meaning_is_told(two):
         Weathered(Part(two, [1, 2]), WEATHER, None)
 
 
+def test_where_cameras_are_judged_points_are_those_of_clear_air(two):
+    source = Weathered(two, WEATHER, None)
+    other = source.with_clear_points()
+    clear, foggy, found = source[0], source[4], other[4]
+    assert torch.equal(found.points, clear.points)
+    assert torch.equal(found.labels, clear.labels)
+    assert torch.equal(found.images, foggy.images)
+    assert len(foggy.points) < len(clear.points)
+    assert other.fingerprint("fog-4") == source.fingerprint("fog-4") != ""  # what the sensors saw
+
+
 def table(tmp_path, text):
     path = tmp_path / "mine.yaml"
     path.write_text(f"version: 1\ncorruptions:\n  {text}\n")

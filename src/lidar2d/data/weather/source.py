@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -94,6 +95,7 @@ class Weathered:
         self.scenes: Sequence[str] = [*scene_names(self.clear)] * len(names)
         self.fingerprints: dict[str, str] = {}  # of the frames that were read so far, by token
         self.changed: set[str] = set()  # conditions, in which any frame was
+        self.clear_points = False
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -114,7 +116,15 @@ class Weathered:
         told = self.fingerprints[token] = fingerprint(found)
         if bad is None or bad.corruption.everywhere or told != fingerprint(resize(clear, self.image_size)):
             self.changed.add(condition)
+        if self.clear_points:
+            found = replace(found, points=clear.points, labels=clear.labels, boxes=clear.boxes)
         return replace(found, token=token, condition=condition)
+
+    def with_clear_points(self) -> Weathered:
+        """Return the same frames with the points of clear air: where cameras are judged, LiDAR only tells the truth."""
+        found = copy(self)
+        found.clear_points = True
+        return found
 
     def _bad(self, clear: Frame, bad: Bad) -> Frame:
         small = resize(clear, self.image_size)
