@@ -1,5 +1,6 @@
 """The board: means and deviations over seeds, what weather takes, and intervals of differences."""
 
+import re
 from dataclasses import replace
 from statistics import fmean, stdev
 
@@ -8,6 +9,7 @@ import pytest
 from lidar2d.errors import DataError
 from lidar2d.leaderboard.board import resilience, tables
 from lidar2d.leaderboard.intervals import over_seeds
+from lidar2d.leaderboard.markdown import document
 from lidar2d.results.baseline import Baseline
 from lidar2d.results.robustness import summary
 
@@ -103,3 +105,26 @@ def test_what_failed_stands_beside_what_did_not(records):
 def test_records_that_do_not_compare_are_refused(records, name, value):
     with pytest.raises(DataError, match=rf"mixes records of {name} .* \(collab, seed 0\).* they do not compare"):
         tables([*records[1:], replace(records[0], **{name: value}, method="other")])
+
+
+def test_of_nothing_nothing_is_left_and_no_rate_is_told(records):
+    nothing = [replace(r, metrics={"miou": 0.0}, draws=[0.0] * 100) for r in records if r.method == "teacher"]
+    lucky = [  # a draw of clear air is nothing
+        replace(r, draws=[0.0, *r.draws[1:]]) if r.judged_in == "clear" else r for r in records if r.method == "collab"
+    ]
+    (table,) = tables([*nothing, *lucky])
+    none, some = (resilience(table, table.row(name)) for name in ("teacher", "collab"))
+    assert (none.mrr, none.gap.value) == (None, 0)
+    assert (some.mrr.low, some.gap.low is None) == (None, False)
+    assert resilience(table, table.row("collab"), table.row("teacher")).mrr is None
+    assert "| teacher | 0.0 [0.0, 0.0] |" in (text := document("s", [table]))
+    assert re.search(r"\| teacher .* \| – \|$", text, re.MULTILINE)
+
+
+def test_rows_of_other_draws_have_no_interval_of_their_difference(records):
+    (table,) = tables([replace(r, draws=r.draws[:7]) if r.method == "teacher" else r for r in records])
+    apart = resilience(table, table.row("collab"), table.row("teacher"))
+    assert apart.mean.value > 0
+    assert (apart.mean.low, apart.mean.high) == (None, None)
+    (mixed,) = tables([replace(r, draws=r.draws[:7]) if r.judged_in == "clear" else r for r in records])
+    assert resilience(mixed, mixed.row("collab")).mean.low is None

@@ -67,6 +67,10 @@ def changed(**values):
         (OLD.replace("29.6982", "NaN"), "NaN is no number"),
         (OLD.replace("29.6982", "1" + 400 * "0"), "metric miou is 1000"),
         (OLD.replace("12.3457", "NaN"), "NaN is no number"),
+        (OLD.replace("12.3457", "1e999"), "seconds is inf"),
+        (OLD.replace('"seconds"', '"peak_gib"').replace("12.3457", "1e999"), "peak_gib is inf"),
+        (changed(teacher="ViT \ud800"), r"teacher is 'ViT \\ud800'; it holds half of a character"),
+        (changed(metrics={"iou/\udfff": 1.0}), "metrics is .* it holds half of a character"),
         (5000 * "[", "no JSON"),
     ],
 )

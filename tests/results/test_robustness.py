@@ -27,6 +27,12 @@ def test_resilience_is_what_is_left_of_the_clear_score():
     assert mean_resilience_rate(SCORES, 0.8) == pytest.approx((62.5 + 50) / 2)
 
 
+@pytest.mark.parametrize("clear", [0.0, -0.1])  # a depth score may lie below nothing
+def test_of_nothing_nothing_is_left(clear):
+    assert mean_resilience_rate(SCORES, clear) is None
+    assert summary(SCORES, clear, BASELINE).mrr is None
+
+
 def test_a_summary_has_all_of_them():
     found = summary(SCORES, 0.8, BASELINE)
     assert (found.clear, found.mean, found.worst) == pytest.approx((80, 45, 30))

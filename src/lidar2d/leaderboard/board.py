@@ -13,11 +13,13 @@ import numpy as np
 from lidar2d.errors import DataError
 from lidar2d.leaderboard.intervals import Draws, Estimate, estimate, over_seeds
 from lidar2d.results.baseline import Baseline
-from lidar2d.results.measures import headline, measure, score
+from lidar2d.results.measures import decimals, headline, measure, score
 from lidar2d.results.record import CLEAR, Record, Source, severity_of
 from lidar2d.results.robustness import Robustness, summary
 
 ALL = "all"
+_FILES = (".safetensors", ".pt", ".pth")  # of weights
+CORRUPTED = "corrupted"  # the condition of published numbers that are of all corruptions together
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,19 @@ class Row:
         return found
 
 
+def digits(tables: Sequence[Table], metric: str) -> int:
+    """Return how many digits a number has behind the point: as its kind has, or as the longest was published with."""
+    if tables[0].kind.source != "paper":
+        return measure(metric).digits
+    records = [record for table in tables for row in table.rows for record in row.records]
+    return max((decimals(r.metrics[metric]) for r in records if metric in r.metrics), default=measure(metric).digits)
+
+
+def network(label: str) -> str:
+    """Name a network without the file that its weights came from, which a record tells as well."""
+    return " ".join(word for word in label.split() if not word.endswith(_FILES))
+
+
 def spread(values: Sequence[float]) -> Spread | None:
     """Return mean and deviation of numbers, one a seed; None of none."""
     if not values:
@@ -165,9 +180,9 @@ class Judged:
     draws: Sequence[Robustness] | None
 
     def number(self, name: str) -> tuple[float, Draws | None]:
-        """Return one of its numbers, such as ``mrr``, and its draws."""
-        drawn = None if self.draws is None else np.array([getattr(each, name) for each in self.draws])
-        return getattr(self.whole, name), drawn
+        """Return one of its numbers, such as ``mrr``, and its draws where each of them has it."""
+        drawn = [getattr(each, name) for each in self.draws or ()]
+        return getattr(self.whole, name), np.array(drawn) if drawn and None not in drawn else None
 
 
 @dataclass(frozen=True)
@@ -178,7 +193,7 @@ class Resilience:
     mean: Estimate
     worst: Estimate
     gap: Estimate
-    mrr: Estimate
+    mrr: Estimate | None  # none where the clear score is nothing
     mce: Estimate | None
 
 
@@ -210,10 +225,14 @@ def resilience(table: Table, row: Row, against: Row | None = None) -> Resilience
         if other is None:
             return estimate(value, draws)
         less, others = other.number(name)
-        return estimate(value - less, None if draws is None or others is None else draws - others)
+        if draws is None or others is None or len(draws) != len(others):  # no draw of one has its twin in the other
+            return estimate(value - less, None)
+        return estimate(value - less, draws - others)
 
-    mce = one("mce") if table.baseline is not None else None
-    return Resilience(one("clear"), one("mean"), one("worst"), one("gap"), one("mrr"), mce)
+    def known(name: str) -> Estimate | None:
+        return None if None in (getattr(each.whole, name) for each in (own, other or own)) else one(name)
+
+    return Resilience(one("clear"), one("mean"), one("worst"), one("gap"), known("mrr"), known("mce"))
 
 
 def _scores(table: Table, row: Row) -> _Scores | None:
@@ -233,7 +252,7 @@ def _scores(table: Table, row: Row) -> _Scores | None:
     if CLEAR not in found or not severities:
         return None
     bad = {name: [found[c] for c in own] for name, own in severities.items()}
-    if len(draws) < len(found):
+    if len(draws) < len(found) or len({len(each) for each in draws.values()}) > 1:
         return _Scores(found[CLEAR], bad, None, None)
     return _Scores(found[CLEAR], bad, draws[CLEAR], {name: [draws[c] for c in own] for name, own in severities.items()})
 
@@ -292,17 +311,21 @@ def _table(kind: Kind, records: Sequence[Record], baselines: Sequence[Baseline])
     for record in records:
         methods.setdefault(record.method, []).append(record)
     rows = [Row(name, tuple(own)) for name, own in methods.items()]
-    conditions = sorted({record.judged_in for record in fine}, key=lambda name: (name != CLEAR, name == ALL, name))
+    before = (CLEAR, CORRUPTED)
+    conditions = sorted({r.judged_in for r in fine}, key=lambda name: (name not in before, name == ALL, name))
     frozen = next((each for each in baselines if each.of(kind.data, kind.protocol, kind.weather)), None)
     table = Table(kind, metric, tuple(c for c in conditions if not (kind.weather and c == ALL)), tuple(rows), frozen)
     return replace(table, rows=tuple(sorted(rows, key=lambda row: _rank(table, row))))
 
 
 def _rank(table: Table, row: Row) -> tuple[int, float, str]:
-    """Order rows by their mean score in bad weather, and else by their headline over all frames."""
+    """Order rows by their mean score in bad weather, by a published mCE, and else by their headline over all frames."""
     found = resilience(table, row)
     if found is not None:
         return 0, -found.mean.value, row.method
+    printed = row.spread(CORRUPTED, "mce")
+    if printed is not None:
+        return 1, printed.mean, row.method
     where = ALL if ALL in row.by_condition else next(iter(row.by_condition), "")
     number = row.spread(where, table.metric)
-    return 1, math.inf if number is None else -(measure(table.metric).better or 1) * number.mean, row.method
+    return 2, math.inf if number is None else -(measure(table.metric).better or 1) * number.mean, row.method

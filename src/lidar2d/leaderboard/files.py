@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,12 +19,15 @@ from lidar2d.leaderboard.markdown import document, summary
 from lidar2d.leaderboard.sheet import sheet
 from lidar2d.results.baseline import load_baseline
 from lidar2d.results.measures import measure
-from lidar2d.results.record import Record
+from lidar2d.results.record import Record, check_name
 from lidar2d.results.store import Store
 from lidar2d.writing import write_atomically
 
+_MARKER = re.compile(r"<!--\s*(?:end of the\s+)?leaderboard\b[^>]*-->", re.IGNORECASE)
 _BLOCK = re.compile(
-    r"(<!-- leaderboard: (?P<suite>[\w.+-]+)[^>]*-->\n).*?(\n<!-- end of the leaderboard -->)", re.DOTALL
+    r"(?P<start><!-- leaderboard: (?P<suite>[\w.+@-]+)[^>]*-->(?P<end_of_line>\r?\n))"
+    rf"(?:(?!{_MARKER.pattern}).)*?(?P<end><!-- end of the leaderboard -->)",
+    re.DOTALL,
 )
 _SHOWN = 3  # differences of a file that are told
 
@@ -46,12 +50,22 @@ def read(store: Store) -> list[Suite]:
     baselines = [load_baseline(name) for name in recipe.names("baselines")]
     found = []
     for name in store.suites():
+        _must_have_files(store.folder, name)
         records = store.read(name)
+        if not records:
+            raise DataError(f"{store.folder / name} has files without a record; remove them, or run the suite")
         for record in records:
             _must_be_possible(store, record)
         _must_be_one(name, records)
         found.append(Suite(name, records, tables(records, baselines, _against(name))))
     return found
+
+
+def _must_have_files(folder: Path, suite: str) -> None:
+    """Refuse a suite whose table would take another file's place."""
+    check_name(suite, f"the suite of {folder / suite}")
+    if suite.lower() == "readme":
+        raise UsageError(f"{folder / suite}: a suite called {suite} has its table in {suite}.md; rename it")
 
 
 def _against(name: str) -> tuple[str, ...]:
@@ -94,7 +108,7 @@ def wanted(suites: Sequence[Suite], store: Store, readme: Path | None) -> dict[P
     """Return what each file should say.
 
     Raises:
-        UsageError: if the README shows a suite without records, or cannot be read.
+        UsageError: if the README shows a suite without records, has half a leaderboard, or cannot be read.
     """
     found = {}
     for suite in suites:
@@ -110,19 +124,38 @@ def _with_blocks(readme: Path, suites: dict[str, Suite]) -> str:
         name = match["suite"]
         if name not in suites:
             raise UsageError(f"{readme} shows a leaderboard of {name}, which has no records")
-        return f"{match[1]}\n{summary(suites[name].tables)}\n{match[3]}"
+        end_of_line = match["end_of_line"]
+        made = f"\n{summary(suites[name].tables)}\n\n".replace("\n", end_of_line)
+        return f"{match['start']}{made}{match['end']}"
 
-    try:
-        return _BLOCK.sub(block, readme.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{readme} cannot be read: {error}") from None
+    text = _text(readme)
+    if text is None:
+        raise UsageError(f"{readme} cannot be read: there is no such file")
+    whole = [match.span() for match in _BLOCK.finditer(text)]
+    for match in _MARKER.finditer(text):
+        if not any(start <= match.start() < end for start, end in whole):
+            line = text.count("\n", 0, match.start()) + 1
+            raise UsageError(
+                f"{readme}, line {line}: {match[0]!r:.80} is half a leaderboard; write "
+                "<!-- leaderboard: SUITE --> and <!-- end of the leaderboard -->, each in a line of its own"
+            )
+    return _BLOCK.sub(block, text)
 
 
 def write(files: dict[Path, str]) -> list[Path]:
-    """Write what differs, each file whole or not at all, and return it."""
+    """Write what differs, each file whole or not at all, and return it.
+
+    Raises:
+        UsageError: naming the file that cannot be written.
+    """
     changed = [path for path, text in files.items() if _text(path) != text]
     for path in changed:
-        write_atomically(path, partial(Path.write_bytes, data=files[path].encode()))
+        try:
+            write_atomically(path, partial(Path.write_bytes, data=files[path].encode()))
+        except OSError as error:
+            raise UsageError(
+                f"cannot write {path}: {error.strerror or error}; `lidar2d table --suite NAME` prints tables"
+            ) from None
     return changed
 
 
@@ -144,7 +177,7 @@ def _lines(path: Path, now: str, wanted: str) -> Iterator[str]:
     if path.suffix == ".csv":
         yield from _sheets(path, now, wanted)
         return
-    pairs = zip_longest(now.splitlines(), wanted.splitlines())
+    pairs = zip_longest(now.split("\n"), wanted.split("\n"))  # ends of lines differ too
     apart = [(row, *pair) for row, pair in enumerate(pairs, start=1) if pair[0] != pair[1]]
     for row, old, new in apart[:_SHOWN]:
         yield f"{path}, line {row}: says {_cut(old)}; the records say {_cut(new)}"
@@ -154,7 +187,11 @@ def _lines(path: Path, now: str, wanted: str) -> Iterator[str]:
 
 def _sheets(path: Path, now: str, wanted: str) -> Iterator[str]:
     """Yield the records that a sheet lacks, has beside them, or tells otherwise."""
-    old, new = _by_cell(now), _by_cell(wanted)
+    try:
+        old, new = _by_cell(now), _by_cell(wanted)
+    except csv.Error as error:
+        yield f"{path} is not as the records say, and no sheet: {error}"
+        return
     apart = [cell for cell in dict.fromkeys([*old, *new]) if old.get(cell) != new.get(cell)]
     for cell in apart[:_SHOWN]:
         fault = "is not in it" if cell not in old else "has no record" if cell not in new else "is told otherwise"
@@ -162,12 +199,12 @@ def _sheets(path: Path, now: str, wanted: str) -> Iterator[str]:
     if len(apart) > _SHOWN:
         yield f"{path}: and {len(apart) - _SHOWN} more records"
     if not apart:
-        yield f"{path}: differs in its head or in the order of its lines"
+        yield f"{path}: differs in its head, or in the order or the ends of its lines"
 
 
 def _by_cell(text: str) -> dict[tuple[str, ...], dict[str, str]]:
     names = ("method", "protocol", "data", "labels", "condition", "severity", "seed")
-    rows = list(csv.DictReader(text.splitlines()))
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
     return {tuple(f"{name} {row.get(name)}" for name in names): row for row in rows}
 
 
@@ -181,4 +218,4 @@ def _text(path: Path) -> str | None:
 
 
 def _cut(line: str | None) -> str:
-    return "nothing" if line is None else f"'{line:.100}'"
+    return "nothing" if line is None else f"{line[:100]!r}"

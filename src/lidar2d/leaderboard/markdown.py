@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lidar2d.leaderboard.board import ALL, Kind, Row, Spread, Table, resilience
+from lidar2d.leaderboard.board import ALL, Kind, Row, Spread, Table, digits, network, resilience
 from lidar2d.leaderboard.intervals import Estimate
-from lidar2d.results.measures import measure
+from lidar2d.results.measures import measure, written
 from lidar2d.results.record import CLEAR
 
 _NONE = "–"
@@ -15,31 +15,34 @@ _ARROWS = {1: " ↑", -1: " ↓", 0: ""}
 _NETWORKS = ("teacher", "backbone", "text")
 _DEVIATION = "± is the deviation over seeds."
 _SOURCES = {
-    "measured": "Measured by lidar2d",
-    "paper": "Published numbers, each with its citation; none of them was measured here",
-    "smoke": "Quick runs that prove that all works, and nothing else",
+    "measured": "Measured by lidar2d.",
+    "paper": "Published numbers, each with its citation; none of them was measured here.",
+    "smoke": "Quick runs that prove that all works, and nothing else.",
 }
+_COLUMNS = (
+    "In the column *text*: whether a network that knows words took part in the teaching. "
+    "In columns of *all*: the frames of all conditions, pooled."
+)
+PRINTED = "mCE is as it was printed, beside a baseline of its authors; docs/evaluation.md says which."
+
+
+def as_text(text: str) -> str:
+    """Write text of a record so that Markdown takes it as text: in one line, no end of a cell and no HTML in it."""
+    return " ".join(text.split()).replace("<", "&lt;").replace("|", "&#124;")
 
 
 def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Lay out a table, the first column to the left and all others to the right."""
     rule = ["---", *["---:"] * (len(head) - 1)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
+    return "\n".join(f"| {' | '.join(map(as_text, cells))} |" for cells in (head, rule, *rows))
 
 
-def number(value: float, metric: str) -> str:
-    """Write a number with as many digits as its kind has."""
-    return f"{value:.{measure(metric).digits}f}"
-
-
-def spread(found: Spread | None, metric: str, published: bool = False) -> str:
-    """Write a number, with its deviation over seeds where there are several; a published one as it stands."""
+def spread(found: Spread | None, places: int) -> str:
+    """Write a number with so many digits behind the point, with its deviation over seeds where there are several."""
     if found is None:
         return _NONE
-    if published:
-        return f"{found.mean:g}"
-    text = number(found.mean, metric)
-    return text if found.deviation is None else f"{text} ± {number(found.deviation, metric)}"
+    text = written(found.mean, places)
+    return text if found.deviation is None else f"{text} ± {written(found.deviation, places)}"
 
 
 def estimate(found: Estimate | None, signed: bool = False) -> str:
@@ -47,47 +50,56 @@ def estimate(found: Estimate | None, signed: bool = False) -> str:
     if found is None:
         return _NONE
     sign = "+" if signed else ""
-    text = f"{found.value:{sign}.1f}"
-    return text if found.low is None else f"{text} [{found.low:{sign}.1f}, {found.high:{sign}.1f}]"
+    text = written(found.value, 1, sign)
+    bounds = [written(each, 1, sign) for each in (found.low, found.high) if each is not None]
+    return f"{text} [{', '.join(bounds)}]" if bounds else text
 
 
 def document(suite: str, tables: Sequence[Table]) -> str:
     """Write all tables of a suite."""
-    first = tables[0].kind
     version = next(record.suite_version for row in tables[0].rows for record in row.records)
-    about = f"{_SOURCES[first.source]}. Suite version {version}; made by `lidar2d table`, never edited by hand."
+    about = f"Suite version {version}; made by `lidar2d table`, never edited by hand. {_COLUMNS}"
     return "\n\n".join([f"# {suite}", about, *sections(tables)]) + "\n"
 
 
 def sections(tables: Sequence[Table], against: str | None = None) -> list[str]:
-    """Write tables, those that differ in the share of the labels alone as one.
+    """Write tables, those that differ in the share of the labels alone as one, after where their numbers are from.
 
     Args:
         tables: the numbers.
         against: row that others are compared with in bad weather; those that the suite names where it is None.
     """
-    groups: dict[Kind, list[Table]] = {}
-    for table in tables:
-        kind = table.kind if table.severities else replace(table.kind, labels=0)
-        groups.setdefault(kind, []).append(table)
-    return [_section(sorted(own, key=lambda each: each.kind.labels), against) for own in groups.values()]
+    found = []
+    for source, about in _SOURCES.items():
+        groups: dict[Kind, list[Table]] = {}
+        for table in (each for each in tables if each.kind.source == source):
+            kind = table.kind if table.severities else replace(table.kind, labels=0)
+            groups.setdefault(kind, []).append(table)
+        shown = [_section(sorted(own, key=lambda each: each.kind.labels), against) for own in groups.values()]
+        found += [about, *shown] if shown else []
+    return found
 
 
 def _section(tables: Sequence[Table], against: str | None) -> str:
     whole = tables[0].kind if len(tables) == 1 else replace(tables[0].kind, labels=100)
     records = [record for table in tables for row in table.rows for record in row.records]
-    failed = [f"- {record.method}, seed {record.seed}: {record.error}" for record in records if record.error]
-    parts = [f"## {whole.about}", *(_weather(tables[0], against) if tables[0].severities else [_plain(tables)])]
-    return "\n\n".join([*parts, *(["Failed:\n\n" + "\n".join(failed)] if failed else [])])
+    failed = [f"- {r.method}, seed {r.seed}: {as_text(r.error)}" for r in records if r.error]
+    shown = _weather(tables[0], against) if tables[0].severities else [_plain(tables)]
+    return "\n\n".join([f"## {as_text(whole.about)}", *shown, *(["Failed:\n\n" + "\n".join(failed)] if failed else [])])
 
 
 @dataclass(frozen=True)
-class _Column:
+class Column:
     """One column of numbers."""
 
     table: Table
     condition: str
     metric: str
+
+    @property
+    def name(self) -> str:
+        """What the column is sorted by."""
+        return self.condition if self.metric == self.table.metric else self.metric
 
     def title(self, several: bool) -> str:
         """Return its head; the share of the labels where there are several."""
@@ -109,55 +121,56 @@ class _Column:
 def _plain(tables: Sequence[Table]) -> str:
     """Write tables of different shares of the labels as one: a column a share, or a condition."""
     several, paper = len(tables) > 1, tables[0].kind.source == "paper"
-    columns = [column for table in tables for column in _columns(table, several)]
+    columns = [column for table in tables for column in shown_columns(table, several)]
     if not columns:
         return "No evaluation succeeded."
     citations = list(dict.fromkeys(r.citation for table in tables for row in table.rows for r in row.records))
     lines = []
-    for method in dict.fromkeys(row.method for table in tables for row in table.rows):
+    for method in dict.fromkeys(row.method for table in reversed(tables) for row in table.rows):  # as the page has them
         rows = [row for table in tables if (row := table.row(method)) is not None]
         own = dict.fromkeys(record.citation for row in rows for record in row.records)
         last = " ".join(f"[{citations.index(each) + 1}]" for each in own) if paper else str(max(r.seeds for r in rows))
-        numbers = [spread(column.of(method), column.metric, paper) for column in columns]
+        numbers = [spread(column.of(method), digits(tables, column.metric)) for column in columns]
         lines.append([method, *numbers, *_networks(rows[0]), last])
     head = ["method", *(column.title(several) for column in columns), *_NETWORKS, "source" if paper else "seeds"]
-    notes = (
-        [f"{columns[0].metric}{_ARROWS[measure(columns[0].metric).better]} by the share of the labels."]
-        if several
-        else []
-    )
+    metric = tables[0].metric + _ARROWS[measure(tables[0].metric).better]
+    alone = [each for each in columns if each.metric == tables[0].metric and each.condition != ALL]
+    notes = [f"{metric} by the share of the labels."] if several else [f"{metric} in each condition."] if alone else []
+    notes += [PRINTED] if paper and any(column.metric == "mce" for column in columns) else []
     notes += [_DEVIATION] if any(row.seeds > 1 for table in tables for row in table.rows) else []
-    notes += [f"\\[{number}\\] {text}" for number, text in enumerate(citations, start=1) if paper]
+    notes += [f"\\[{number}\\] {as_text(text)}" for number, text in enumerate(citations, start=1) if paper]
     return "\n\n".join([grid(head, lines), *notes])
 
 
-def _columns(table: Table, several: bool) -> list[_Column]:
+def shown_columns(table: Table, several: bool = False) -> list[Column]:
     """Return a table's headline in each condition, over all frames alone where there are several tables."""
     conditions = [ALL] if several and ALL in table.conditions else table.conditions
     found = []
     for condition in conditions:
         known = {name for row in table.rows for r in row.by_condition.get(condition, ()) for name in r.metrics}
         metrics = [table.metric] if table.metric in known else sorted(known)
-        found += [_Column(table, condition, metric) for metric in metrics]
+        found += [Column(table, condition, metric) for metric in metrics]
     return found
 
 
 def _networks(row: Row) -> list[str]:
     about = row.about
-    backbone = f"{about.backbone} {about.backend}".strip()
-    return [about.teacher or _NONE, backbone or _NONE, "yes" if about.uses_text_supervision else "no"]
+    backbone = f"{network(about.backbone)} {about.backend}".strip()
+    return [network(about.teacher) or _NONE, backbone or _NONE, "yes" if about.uses_text_supervision else "no"]
 
 
 def _numbers(table: Table) -> str:
     """Write the headline in clear air and in each kind of bad weather."""
     metric = table.metric
-    head = ["method", f"{metric}{_ARROWS[measure(metric).better]}, {CLEAR}", *table.corruptions, *_NETWORKS, "seeds"]
+    called = metric + _ARROWS[measure(metric).better]
+    head = ["method", f"{called}, {CLEAR}", *table.corruptions, *_NETWORKS, "seeds"]
     lines = []
     for row in table.rows:
         found = [row.spread(CLEAR, metric), *(row.weather(name, metric) for name in table.corruptions)]
-        lines.append([row.method, *(spread(each, metric) for each in found), *_networks(row), str(row.seeds)])
+        numbers = [spread(each, digits([table], metric)) for each in found]
+        lines.append([row.method, *numbers, *_networks(row), str(row.seeds)])
     severities = ", ".join(map(str, table.severities))
-    notes = [f"Columns of bad weather are means over severities {severities}."]
+    notes = [f"Columns of bad weather: {called}, means over severities {severities}."]
     notes += [_DEVIATION] if any(row.seeds > 1 for row in table.rows) else []
     return f"{grid(head, lines)}\n\n{' '.join(notes)}"
 
@@ -214,7 +227,8 @@ def summary(tables: Sequence[Table]) -> str:
         for table in shown:
             row = table.row(method)
             values = (None, None) if row is None else (row.spread(CLEAR, table.metric), row.bad(table.metric))
-            clear, bad = (_NONE if each is None else number(each.mean, table.metric) for each in values)
+            places = digits([table], table.metric)
+            clear, bad = (_NONE if each is None else written(each.mean, places) for each in values)
             cells.append("" if row is None else f"{clear} → {bad}")
         lines.append([method, *cells])
     return grid(head, lines)

@@ -11,9 +11,10 @@ from lidar2d import words
 from lidar2d.errors import UsageError, nearest
 from lidar2d.leaderboard.board import Row, Table
 from lidar2d.leaderboard.files import Suite, differences, read, wanted, write
-from lidar2d.leaderboard.markdown import sections
+from lidar2d.leaderboard.markdown import sections, shown_columns
 from lidar2d.paths import expanded
 from lidar2d.results.measures import measure
+from lidar2d.results.record import CLEAR
 from lidar2d.results.store import Store
 
 HEADS = ("results", "readme", "suite", "sort", "against", "check", "html", "gallery")
@@ -102,19 +103,22 @@ def _printed(suites: Sequence[Suite], name: str, sort: str | None, against: str 
 
 
 def _columns(table: Table) -> list[str]:
-    return ["method", *table.conditions, *table.corruptions]
+    """Return the columns that are shown, and so may be sorted by."""
+    numbers = [CLEAR, *table.corruptions] if table.severities else [each.name for each in shown_columns(table)]
+    return ["method", *numbers]
 
 
 def _sorted(table: Table, column: str) -> Table:
     """Put the best row by a column first; rows that have no such number come last."""
+    own = next((each for each in shown_columns(table) if each.name == column), None)
+    metric = table.metric if own is None else own.metric
 
     def place(row: Row) -> tuple[float, str]:
         if column == "method":
             return 0.0, row.method
-        in_weather = column in table.corruptions
-        found = row.weather(column, table.metric) if in_weather else row.spread(column, table.metric)
+        found = row.weather(column, metric) if own is None else own.of(row.method)
         if found is None:
             return float("inf"), row.method
-        return -(measure(table.metric).better or 1) * found.mean, row.method
+        return -(measure(metric).better or 1) * found.mean, row.method
 
     return replace(table, rows=tuple(sorted(table.rows, key=place)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from lidar2d.results.robustness import depth_error
 
@@ -53,6 +54,23 @@ _HEADLINES = (
 def measure(name: str) -> Measure:
     """Return what is known of a number by its name, such as ``iou/car``; anything may be of an unknown one."""
     return _BY_STEM.get(name.partition("/")[0], Measure(-math.inf, math.inf, 0, 3))
+
+
+def written(value: float, digits: int = 1, sign: str = "") -> str:
+    """Write a number with so many digits behind the point; what rounds to nothing has no sign.
+
+    Args:
+        value: the number.
+        digits: behind the point.
+        sign: ``+`` where numbers above nothing have one too.
+    """
+    text = f"{value:{sign}.{digits}f}"
+    return text if float(text) else f"{0:.{digits}f}"
+
+
+def decimals(value: float) -> int:
+    """Return how many digits behind the point a number was printed with, as far as records keep them: 1 of 53.5."""
+    return max(0, -int(Decimal(f"{value:.6g}").as_tuple().exponent))
 
 
 def headline(metrics: Mapping[str, float]) -> str:

@@ -12,7 +12,8 @@ from lidar2d.errors import DataError, UsageError
 
 SCHEMA = 1  # goes up when a field changes its meaning
 
-_LARGEST = 1e300  # of a metric
+_LARGEST = 1e300  # of a number
+_HALF = re.compile("[\ud800-\udfff]")  # half of a character, as a damaged escape leaves it: no file can have one
 _NAME = re.compile(r"[^\W_][\w.+@-]{0,99}")
 _DIGITS = 6  # of floats, so that files are the same on every machine that agrees so far
 _FEW_DIGITS = 4  # of draws, which are many and spread out
@@ -140,6 +141,9 @@ def parse(line: str) -> Record:
     for key, value in given.items():
         if not _fits(value, hints[key]):
             raise DataError(f"{key} is {value!r:.60}")
+        texts = value if isinstance(value, dict) else [value] if isinstance(value, str) else []
+        if any(map(_HALF.search, texts)):
+            raise DataError(f"{key} is {value!r:.60}; it holds half of a character")
     record = Record(**given)
     _must_mean_something(record)
     return record
@@ -170,9 +174,10 @@ def _must_mean_something(record: Record) -> None:
         raise DataError("published numbers have a citation, and no others")
     if any(not -_LARGEST <= value <= 1 for value in record.draws):
         raise DataError("draws has a score above 1, or no number")
-    for name, value in record.metrics.items():
+    numbers = {f"metric {name}": value for name, value in record.metrics.items()}
+    for name, value in {**numbers, "seconds": record.seconds, "peak_gib": record.peak_gib}.items():
         if not abs(value) <= _LARGEST:
-            raise DataError(f"metric {name} is {value!s:.20}")
+            raise DataError(f"{name} is {value!s:.20}")
 
 
 def _fits(value: Any, hint: Any) -> bool:

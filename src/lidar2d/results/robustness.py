@@ -21,7 +21,7 @@ class Robustness:
         mean: score in bad weather: of the corruptions' means over severities.
         worst: the lowest score of a corruption and severity.
         gap: clear minus mean.
-        mrr: mean resilience rate: how much of the clear score is left.
+        mrr: mean resilience rate: how much of the clear score is left; None where there was none.
         mce: mean corruption error beside the baseline's, 100 the same; None without a baseline.
     """
 
@@ -29,7 +29,7 @@ class Robustness:
     mean: float
     worst: float
     gap: float
-    mrr: float
+    mrr: float | None
     mce: float | None
 
 
@@ -62,8 +62,10 @@ def mean_corruption_error(scores: Scores, baseline: Scores) -> float:
     return sum(corruption_error(scores[name], baseline[name]) for name in scores) / len(scores)
 
 
-def mean_resilience_rate(scores: Scores, clear: float) -> float:
-    """Return the mean of the resilience rates."""
+def mean_resilience_rate(scores: Scores, clear: float) -> float | None:
+    """Return the mean of the resilience rates; None where the clear score is nothing, of which nothing can be left."""
+    if clear <= 0:
+        return None
     return sum(resilience_rate(values, clear) for values in scores.values()) / len(scores)
 
 

@@ -25,8 +25,12 @@ class Store:
         return self.folder / suite / f"{method}.jsonl"
 
     def suites(self) -> list[str]:
-        """Return the suites that have files of records."""
-        return sorted({path.parent.name for path in self.folder.glob("*/*.jsonl")})
+        """Return the suites that have files of records.
+
+        Raises:
+            DataError: naming the folder that cannot be read.
+        """
+        return [each.name for each in _inside(self.folder) if any(map(_of_records, _inside(each)))]
 
     def read(self, suite: str) -> list[Record]:
         """Return all records of a suite.
@@ -34,7 +38,7 @@ class Store:
         Raises:
             DataError: naming the file and the line that is no record of its place, or stands there twice.
         """
-        return [record for path in sorted((self.folder / suite).glob("*.jsonl")) for record in self._read(path)]
+        return [record for path in filter(_of_records, _inside(self.folder / suite)) for record in self._read(path)]
 
     def add(self, records: Iterable[Record]) -> list[Path]:
         """Put records in the place of those of the same cells, and return the files that were written.
@@ -84,3 +88,17 @@ class Store:
                 raise DataError(f"{path}, line {number}: stands already in line {seen[record.cell]}")
             seen[record.cell] = number
             yield record
+
+
+def _of_records(path: Path) -> bool:
+    return path.name.endswith(".jsonl")
+
+
+def _inside(folder: Path) -> list[Path]:
+    """List a folder in order; one that is not there holds nothing."""
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read: {error.strerror or error}; its records would be missed") from None
