@@ -14,6 +14,7 @@ from typing import Any
 
 from running import call, judged, keep, machine, options
 
+from lidar2d.results.measures import written
 from lidar2d.writing import write_atomically
 
 METHODS = ("ppkt", "slidr", "scalr", "olivine", "hvdistill")
@@ -81,7 +82,7 @@ def table(records: list[dict[str, Any]]) -> str:
 
 
 def _spread(values: list[float], sign: str = "") -> str:
-    return f"{mean(values):{sign}.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
+    return written(mean(values), 1, sign) + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
 
 
 if __name__ == "__main__":

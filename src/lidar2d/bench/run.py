@@ -24,8 +24,10 @@ from lidar2d.data.module import LidarData
 from lidar2d.errors import UsageError
 from lidar2d.fit.folder import RunFolder
 from lidar2d.fit.saved import Saved, resolve, restore, untrained
+from lidar2d.leaderboard.board import Row
 from lidar2d.progress import bars
-from lidar2d.results.record import Record
+from lidar2d.results.measures import headline
+from lidar2d.results.record import CLEAR, Record
 from lidar2d.results.store import Store
 from lidar2d.writing import locked
 
@@ -175,9 +177,15 @@ def judge_words(judged: Judged, roots: Mapping[str, str]) -> list[str]:
 
 
 def _headline(records: Sequence[Record]) -> str:
-    last = records[-1]
-    shown = [f"{name} {value:.2f}" for name, value in list(last.metrics.items())[:2]]
-    return f"  {last.condition}: {', '.join(shown)}  ({last.seconds:.0f} s)"
+    """Say what an evaluation came to; in bad weather clear air and the mean, which tables show, and not the pool."""
+    last, row = records[-1], Row(records[0].method, tuple(records))
+    metric = headline(row.about.metrics) if row.about.metrics else ""
+    clear, bad = row.spread(CLEAR, metric), row.bad(metric)
+    if clear is not None and bad is not None:
+        said = f"clear: {metric} {clear.mean:.2f}, bad weather: {metric} {bad.mean:.2f}"
+    else:
+        said = f"{last.condition}: {', '.join(f'{name} {value:.2f}' for name, value in list(last.metrics.items())[:2])}"
+    return f"  {said}  ({last.seconds:.0f} s)"
 
 
 def _check_same(run: Path, wanted: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from lidar2d.fit.picture import draw_features
 from lidar2d.methods.base import Method
 from lidar2d.nets.weights import fill, read_weights
 from lidar2d.progress import bars as opened
+from lidar2d.results.measures import written
 from lidar2d.tasks.probing import Reader, image_reader, judge, point_reader, summarise
 from lidar2d.writing import write_atomically
 
@@ -133,4 +134,4 @@ def _feature_table(features: dict[str, Any], data: LidarData, student: str, imag
 
 def _number(value: float | None, sign: str = "") -> str:
     """Show a figure, or that there is none: a split may lack clear or adverse frames."""
-    return "–" if value is None else f"{value:{sign}.1f}"
+    return "–" if value is None else written(value, 1, sign)
