@@ -90,7 +90,7 @@ def papers() -> list[Record]:
             "selection_rule": "not told",
         }
         for labels in (1, 5, 10, 25, 100):
-            metrics = {"miou": 30 + 9 * np.log10(labels) + number + 0.01 * labels}
+            metrics = {"miou": round(float(30 + 9 * np.log10(labels)) + number + 0.01 * labels, 2)}
             found.append(
                 Record("published", name, "nuscenes", "all", 0, "seg3d-ft/superflow@1", labels, 0, metrics, **facts)
             )

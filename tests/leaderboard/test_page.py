@@ -272,7 +272,43 @@ def test_which_way_a_number_is_better_is_that_of_its_measure(page):
     for shown in content(page)["sections"]:
         for metric in shown["metrics"]:
             known = measure(metric["name"])
-            assert (metric["better"], metric["digits"]) == (known.better, known.digits)
+            assert metric["better"] == known.better
+            assert metric["digits"] == known.digits or shown["source"] == "paper"
+
+
+def test_published_numbers_are_as_long_as_they_were_printed_and_measured_ones_are_not(page):
+    given = content(page)
+    of = {
+        (each["source"], each["weather"]): {m["name"]: m["digits"] for m in each["metrics"]}
+        for each in given["sections"]
+    }
+    assert of["paper", ""] == {"miou": 2}
+    assert of["paper", "robo3d@1"] == {"miou": 1, "mce": 0, "mrr": 0}
+    assert of["measured", ""]["miou"] == 1
+    (note,) = section(given, weather="robo3d@1")["notes"]
+    assert note.startswith("mCE is as it was printed")
+
+
+def test_numbers_of_bad_weather_are_not_made_of_the_pool_of_all_frames(records, tmp_path):
+    own = [r for r in records if (r.suite, r.protocol) == ("weather", "seg2d-lin/town@1")]
+    pools = [replace(r, condition="all", draws=[]) for r in own if r.condition == "clear"]
+    given = content(write_page(tables([*own, *pools]), tmp_path))
+    assert given["records"]["count"] == len(own)
+    assert "all" not in given["records"]["fields"]["condition"]["of"]
+
+
+@pytest.mark.parametrize("name", ["gallery", "somebody"])
+def test_a_page_that_is_no_leaderboard_is_left_alone(gallery, tmp_path, name):
+    own = tmp_path / "somebody"
+    own.mkdir()
+    (own / "index.html").write_text("<title>mine</title>")
+    folder = gallery if name == "gallery" else own
+    before = {path: path.read_bytes() for path in folder.rglob("*")}
+    with pytest.raises(UsageError, match=r"index\.html is no leaderboard and would be lost; name another folder"):
+        write_page([], folder, [gallery])
+    assert {path: path.read_bytes() for path in folder.rglob("*")} == before
+    write_page([], tmp_path / "site", [gallery])
+    write_page([], tmp_path / "site", [gallery])  # one's own is written anew
 
 
 # Machado, Oliveira and Fernandes 2009, severity 1, of linear RGB

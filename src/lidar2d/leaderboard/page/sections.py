@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lidar2d.leaderboard.board import ALL, Kind, Resilience, Row, Table, resilience
+from lidar2d.leaderboard.board import ALL, Kind, Resilience, Row, Table, digits, network, resilience
 from lidar2d.leaderboard.intervals import Estimate
+from lidar2d.leaderboard.markdown import PRINTED
 from lidar2d.leaderboard.page import titles
 from lidar2d.leaderboard.page.ledger import Ledger
 from lidar2d.results.measures import measure
@@ -91,7 +92,8 @@ def _section(tables: Sequence[Table], ledger: Ledger) -> dict[str, Any]:
     rows = _rows(tables)
     numbers = [_numbers(column, rows, ledger) for column in columns]
     estimates = _estimates(last, rows) if kind.weather else []
-    listed = [_row(method, own, ledger) for method, own in rows.items()]
+    conditions = {name for table in tables for name in table.conditions}
+    listed = [_row(method, own, conditions, ledger) for method, own in rows.items()]
     counts = {row["seeds"] for row in listed}
     share = "" if several or kind.labels in (0, 100) else f", {kind.labels} % of the labels"
     return {
@@ -101,7 +103,7 @@ def _section(tables: Sequence[Table], ledger: Ledger) -> dict[str, Any]:
         "task": titles.task(kind.protocol),
         **{name: getattr(kind, name) for name in ("source", "suite", "data", "protocol", "weather")},
         "version": first.suite_version,
-        "metrics": [_about(name) for name in metrics],
+        "metrics": [{**_about(name), "digits": digits(tables, name)} for name in metrics],
         "columns": [*estimates, *numbers],
         "rows": listed,
         "seeds": counts.pop() if len(counts) == 1 and kind.source != "paper" else 0,  # 0 where rows differ
@@ -129,7 +131,7 @@ def _metrics(tables: Sequence[Table]) -> list[str]:
 def _about(name: str) -> dict[str, Any]:
     known = measure(name)
     title = {"name": name, "title": titles.metric(name), "unit": titles.unit(name)}
-    return {**title, "better": known.better, "digits": known.digits}
+    return {**title, "better": known.better}
 
 
 def _columns(table: Table, metrics: Sequence[str], several: bool) -> list[_Column]:
@@ -235,16 +237,17 @@ def _references(table: Table, rows: Mapping[str, Any]) -> list[str]:
     return [name for name in dict.fromkeys((*frozen, *table.against)) if name in rows]
 
 
-def _row(method: str, own: Mapping[int, Row], ledger: Ledger) -> dict[str, Any]:
+def _row(method: str, own: Mapping[int, Row], conditions: Collection[str], ledger: Ledger) -> dict[str, Any]:
     records = [record for row in own.values() for record in row.records]
     fine = [record for record in records if not record.error]
     about = (fine or records)[0]
     return {
         "method": method,
-        **{"teacher": about.teacher, "backbone": about.backbone, "text": about.uses_text_supervision},
+        **{"teacher": network(about.teacher), "backbone": network(about.backbone)},
+        "text": about.uses_text_supervision,
         "seeds": len({record.seed for record in fine}),
         "failed": ledger.rows(record for record in records if record.error),
-        "records": ledger.rows(fine),
+        "records": ledger.rows(record for record in fine if record.judged_in in conditions),  # what numbers are made of
     }
 
 
@@ -261,6 +264,8 @@ def _notes(table: Table, estimates: Sequence[Any]) -> list[str]:
     if table.baseline is not None and estimates:
         frozen = table.baseline
         found.append(f"mCE is beside {frozen.network} ({frozen.name}@{frozen.version}, {frozen.digest}).")
+    if table.kind.source == "paper" and any("mce" in record.metrics for row in table.rows for record in row.records):
+        found.append(PRINTED)
     if ALL in table.conditions and len(table.conditions) > 1:
         found.append("“All frames” pools the frames of all conditions; it is not the mean of the columns beside it.")
     return found

@@ -22,6 +22,7 @@ SCRIPTS = (
     *("dom", "model", "format", "state", "filters", "view", "table"),
     *("plots", "curves", "radar", "record", "gallery"),
 )
+_TITLE = b"<title>lidar2d leaderboard</title>"  # a page that this has written has it
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -34,11 +35,13 @@ def write_page(tables: Sequence[Table], folder: Path, galleries: Sequence[Path] 
         galleries: folders that ``lidar2d eval --save-images`` wrote.
 
     Raises:
-        UsageError: if a gallery is none, or the folder cannot be written.
+        UsageError: if a gallery is none, the folder has a page of somebody else's, or it cannot be written.
     """
     shown = [read_gallery(each) for each in galleries]
     path = folder / "index.html"
     try:
+        if path.exists() and _TITLE not in path.read_bytes():
+            raise UsageError(f"--html {folder}: {path} is no leaderboard and would be lost; name another folder")
         pictures = copy_pictures(shown, folder)
         text = html(tables, pictures)
         write_atomically(path, lambda unfinished: unfinished.write_text(text, encoding="utf-8"))

@@ -2,13 +2,15 @@
 
 const MINUS = "−";
 
+/** What rounds to nothing has no sign. */
 function fixed(value, digits) {
-  return value.toFixed(digits).replace("-", MINUS);
+  const text = value.toFixed(digits);
+  return Number(text) === 0 ? (0).toFixed(digits) : text.replace("-", MINUS);
 }
 
 function signed(value, digits) {
-  const text = fixed(Math.abs(value), digits);
-  return Number(Math.abs(value).toFixed(digits)) === 0 ? `±${text}` : (value > 0 ? "+" : MINUS) + text;
+  const text = fixed(value, digits);
+  return value > 0 && Number(text) !== 0 ? `+${text}` : text;
 }
 
 function duration(seconds) {

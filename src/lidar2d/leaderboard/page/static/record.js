@@ -24,14 +24,15 @@ function severalRecords(records) {
   const same = (name) => records.every((record) => record[name] === records[0][name]);
   const [first] = records;
   const title = [same("method") ? first.method : "", same("condition") ? conditionName(first.condition) : ""].filter(Boolean).join(", ");
-  const shown = metricsAsked(rowOfId.get(first.id));
+  const section = sectionOf(first);
+  const shown = section?.metrics.length ? [section.metrics[metricShown(section)]] : [];
   const head = ["Condition", "Seed", ...shown.map((metric) => metric.title), "Recipe", "Commit", "Cost", "Record"];
   const lines = [...records].sort((one, other) => one.condition.localeCompare(other.condition) || one.severity - other.severity || one.seed - other.seed).map((record) =>
     h(
       "tr",
       {},
       h("th", { scope: "row" }, judgedIn(record)),
-      h("td", {}, String(record.seed)),
+      h("td", {}, record.source === "paper" ? "–" : String(record.seed)),
       shown.map(({ name, digits }) => h("td", {}, numberOf(record, name, digits))),
       h("td", {}, h("code", {}, record.recipe || "–")),
       h("td", {}, h("code", {}, record.commit || "–")),
@@ -50,10 +51,18 @@ function severalRecords(records) {
   };
 }
 
-/** The metric that the section of a record shows. */
-function metricsAsked(row) {
-  const section = page.sections.find((each) => each.rows.some((own) => own.records.includes(row) || own.failed.includes(row)));
-  return section?.metrics.length ? [section.metrics[metricShown(section)]] : [];
+function sectionOf(record) {
+  const row = rowOfId.get(record.id);
+  return page.sections.find((each) => each.rows.some((own) => own.records.includes(row) || own.failed.includes(row)));
+}
+
+/** What a citation names that has an address is a link. */
+function cited(text) {
+  return text.split(/(arXiv:\d{4}\.\d{4,5}|github\.com\/[\w.-]+\/[\w.-]+@[0-9a-f]{7,40})/).map((part, place) => {
+    if (place % 2 === 0) return part;
+    const href = part.startsWith("arXiv:") ? part.replace("arXiv:", "https://arxiv.org/abs/") : `https://${part.replace("@", "/tree/")}`;
+    return h("a", { href, rel: "noreferrer" }, part);
+  });
 }
 
 function numberOf(record, name, digits) {
@@ -62,15 +71,16 @@ function numberOf(record, name, digits) {
 }
 
 function oneRecord(record) {
-  const known = new Map(page.sections.flatMap((section) => section.metrics).map((metric) => [metric.name, metric]));
+  const known = new Map(sectionOf(record).metrics.map((metric) => [metric.name, metric]));
+  const paper = record.source === "paper"; // it tells no seed
   const numbers = record.metrics.map(([name, value]) => {
     const { title, unit, digits, better } = known.get(name);
     return [[...direction(better), better ? " " : "", title], [fixed(value, digits), unit ? ` ${unit}` : ""]];
   });
   const groups = [
     ["Failed", [["error", record.error]]],
-    ["Published", [["citation", record.citation]]],
-    ["Run", [["recipe", code(record.recipe)], ["commit", code(record.commit)], ["seed", String(record.seed)], ["weights", code(record.weights)], ["version", record.version]]],
+    ["Published", [["citation", record.citation ? cited(record.citation) : null]]],
+    ["Run", [["recipe", code(record.recipe)], ["commit", code(record.commit)], ["seed", paper ? null : String(record.seed)], ["weights", code(record.weights)], ["version", record.version]]],
     ["Cost", [["seconds", record.seconds ? `${fixed(record.seconds, 1)} s (${duration(record.seconds)})` : ""], ["peak memory", record.peak_gib ? `${fixed(record.peak_gib, 2)} GiB` : ""], ["devices", record.devices]]],
     [
       "Networks",
@@ -87,7 +97,7 @@ function oneRecord(record) {
     [
       "Judged on",
       [
-        ["suite", record.source === "paper" ? record.suite : `${record.suite}, version ${record.suite_version}`],
+        ["suite", paper ? record.suite : `${record.suite}, version ${record.suite_version}`],
         ["protocol", [code(record.protocol), record.asked ? [" of text ", code(record.asked)] : []]],
         ["labels", `${record.labels} %`],
         ["data", record.data],
@@ -105,7 +115,7 @@ function oneRecord(record) {
     .map(([name, said]) => [name, said.filter(([, value]) => value !== "" && value !== null)])
     .filter(([, said]) => said.length)
     .map(([name, said]) => h("section", {}, h("h3", {}, name), h("dl", {}, said.map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value))))));
-  return { title: `${record.method}, ${judgedIn(record)}, seed ${record.seed}`, parts: [h("div", { class: "groups" }, parts)] };
+  return { title: [record.method, judgedIn(record), ...(paper ? [] : [`seed ${record.seed}`])].join(", "), parts: [h("div", { class: "groups" }, parts)] };
 }
 
 function code(text) {

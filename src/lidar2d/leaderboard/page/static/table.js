@@ -19,7 +19,7 @@ function shell(section) {
   const metric = section.metrics.length > 1 ? metricControl(section) : null;
   const element = h(
     "article",
-    { class: `card ${section.source}${section.columns.length > 6 ? " wide" : ""}`, "aria-labelledby": title },
+    { class: `card ${section.source}${section.columns.length > 4 ? " wide" : ""}`, "aria-labelledby": title },
     h("header", { class: "head" }, h("div", {}, h("h3", { id: title }, section.title), facts(section)), metric),
     body,
   );
@@ -39,12 +39,12 @@ function facts(section) {
     ["weather", section.weather],
     ["seeds", section.seeds ? String(section.seeds) : ""],
   ].filter(([, value]) => value);
-  const link = { href: address({ ...blank(), table: section.key }), "data-table": section.key, "aria-label": `link to ${inWords(section)}` };
+  const link = { href: address({ ...blank(), table: section.key }), "data-table": section.key, "aria-label": `link to this table: ${inWords(section)}` };
   return h(
     "p",
     { class: "facts" },
     said.map(([name, value]) => h("span", {}, `${name} `, h("b", {}, value))),
-    h("span", {}, h("a", link, "link")),
+    h("span", {}, h("a", link, "link to this table")),
   );
 }
 
@@ -82,7 +82,8 @@ function tableBox(section, rows, columns, chosen) {
   };
   const table = h("table", {}, h("caption", { class: "unseen" }, inWords(section)), tableHead(section, columns, chosen, lay), body);
   lay();
-  const box = h("div", { class: "box", role: "region", tabindex: "0", "aria-label": `Table: ${inWords(section)}` }, table);
+  const style = `--name: ${nameWidth(section)}rem`;
+  const box = h("div", { class: "box", role: "region", tabindex: "0", style, "aria-label": `Table: ${inWords(section)}` }, table);
   return rows.length <= MOST ? box : h("div", {}, box, moreRows(section, rows.length, lay, box));
 }
 
@@ -170,10 +171,21 @@ function tableRow(section, place, columns, chosen, best, against) {
   return line;
 }
 
-function methodCell(section, row, reference) {
+/** What stands below the name of a method. */
+function smallPrint(section, row) {
   const networks = [row.teacher, row.backbone].filter((name, place, all) => name && all.indexOf(name) === place).join(" → ");
   const seeds = section.source === "paper" || section.seeds ? "" : many(row.seeds, "seed");
-  const small = [networks, row.text ? "uses text" : "", seeds].filter(Boolean).join(" · ");
+  return [networks, row.text ? "uses text" : "", seeds].filter(Boolean).join(" · ");
+}
+
+/** How wide the column of methods is, in rem: as its names ask for, the small print in two lines. */
+function nameWidth(section) {
+  const letters = section.rows.map((row) => Math.max(row.method.length, smallPrint(section, row).length / 2));
+  return Math.min(Math.max(Math.round(Math.max(...letters) * 0.6 + 2), 8), 18);
+}
+
+function methodCell(section, row, reference) {
+  const small = smallPrint(section, row);
   return h(
     "th",
     { scope: "row", class: "name" },

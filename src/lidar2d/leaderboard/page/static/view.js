@@ -60,8 +60,11 @@ function ordered(section, rows) {
   });
 }
 
+const NEVER_BEST = /[~:](gap|mrr)$/; // of columns: who knows nothing loses nothing
+
 /** The number of a column that is as good as any of the rows', as it is printed; null where none is better. */
 function bestOf(section, column, rows, chosen) {
+  if (NEVER_BEST.test(column.key)) return null;
   const better = betterOf(section, column, chosen);
   const values = rows.map((row) => numberIn(column, row, chosen)?.value).filter((value) => value !== undefined);
   if (better === 0 || values.length < 2) return null;
