@@ -447,7 +447,7 @@ def test_citations_are_links(visit, tmp_path):
 
 def test_columns_of_a_published_table_are_in_sight_on_a_small_desk(visit, tmp_path):
     names_of = {"slidr": "second", "seal": "centerpoint"}
-    weather = [*list(made_up.HARM)[:8], "corrupted"]
+    weather = [*list(made_up.HARM)[:10], "corrupted"]
     found = [
         replace(r, method=names_of[r.method], teacher="", backbone="", uses_text_supervision=False)
         for r in made_up.papers()
