@@ -18,6 +18,7 @@ import yaml
 from running import HERE, call, judged, keep, machine, options
 
 from lidar2d.data.card import load_card
+from lidar2d.results.measures import written
 
 VARIANTS = {
     "collab": "Collaborative Distillation",
@@ -110,7 +111,7 @@ def table(records: list[dict[str, Any]], probe: str) -> str:
 
         def value(pick: Callable[[dict[str, Any]], float]) -> str:
             found = (pick(m["student" if minus else "teacher"]) - (pick(m[minus]) if minus else 0) for m in mine)
-            return f"{mean(found):{sign}.1f}"
+            return written(mean(found), 1, sign)
 
         by_condition = [value(lambda judged, c=c: judged[probe]["miou"][c]) for c in conditions]
         return f"| {' | '.join([title, *by_condition, value(lambda judged: judged[probe]['adverse'])])} | {len(mine)} |"
