@@ -53,7 +53,7 @@ def test_a_killed_run_goes_on_under_its_id_and_never_asks(line, tmp_path):
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     kept = json.loads((run / "wandb.json").read_text())["id"]
-    ((cut,), _) = find([str(run / "wandb")])
+    (cut,) = find([str(run / "wandb")]).runs
     assert not cut.finished
     assert not read_folder(run).finished
 
@@ -64,7 +64,7 @@ def test_a_killed_run_goes_on_under_its_id_and_never_asks(line, tmp_path):
     assert json.loads((run / "wandb.json").read_text())["id"] == kept
     logs = list(run.glob("wandb/offline-run-*/*.wandb"))
     assert [log.name for log in logs] == [f"run-{kept}.wandb"] * 2
-    ((whole,), _) = find([str(run / "wandb")])
+    (whole,) = find([str(run / "wandb")]).runs
     assert whole.finished
     assert whole.metrics == read_folder(run).metrics
     assert whole.metrics["align/align"] == cut.metrics["align/align"]  # of the part before
@@ -72,7 +72,7 @@ def test_a_killed_run_goes_on_under_its_id_and_never_asks(line, tmp_path):
 
 def logged(run: Path, metric: str) -> bool:
     try:
-        ((found,), _) = find([str(run / "wandb")])
+        (found,) = find([str(run / "wandb")]).runs
     except UsageError:  # it has not begun
         return False
     return metric in found.metrics
