@@ -192,7 +192,7 @@ def _first_refused(settings: list[Setting], attempt: Attempt) -> tuple[int | Non
 
 
 def nearest_setting(name: str, known: Iterable[str], dashes: str) -> str:
-    """Name the likely setting: a sibling, one of that name elsewhere, a like path; else what the siblings are."""
+    """Name the likely setting: a sibling, one of that name elsewhere; else what the siblings are; else a like path."""
     names = sorted(known)
     group, _, last = name.rpartition(".")
     siblings = {other.rpartition(".")[2]: other for other in names if other.rpartition(".")[0] == group}
@@ -203,11 +203,12 @@ def nearest_setting(name: str, known: Iterable[str], dashes: str) -> str:
         return f"did you mean {dashes}{match[0]}?"
     if siblings:
         return f"{group or 'known'} has: {', '.join(sorted(siblings))}"
+    while group := group.rpartition(".")[0]:  # such a group is not there: what is, in the next one above it?
+        inside = [other.removeprefix(f"{group}.") for other in names if other.startswith(f"{group}.")]
+        if inside:
+            return f"{group} has: {', '.join(sorted({other.partition('.')[0] for other in inside}))}"
     if match := get_close_matches(name, names, n=1):
         return f"did you mean {dashes}{match[0]}?"
-    while group := group.rpartition(".")[0]:
-        if beside := sorted(other.rpartition(".")[2] for other in names if other.rpartition(".")[0] == group):
-            return f"{group} has: {', '.join(beside)}"
     return "`lidar2d fit --method NAME --help` lists them all"
 
 

@@ -142,9 +142,13 @@ def test_one_wandb_run_holds_recipe_environment_and_picture(sweep):
             assert re.search(rf'"{fact}": ?"', text), fact
 
 
-def test_wandb_says_nothing(sweep):
-    _, said = sweep
-    assert "wandb" not in said.lower()
+def test_wandb_says_nothing_and_each_run_says_what_sends_it(sweep):
+    folder, said = sweep
+    told = [line for line in said.splitlines() if "wandb" in line.lower()]
+    assert [line.split()[:3] for line in told] == [["wandb", "wandb", "sync"]] * len(RUNS)
+    for run, line in zip(RUNS, told, strict=True):
+        (part,) = (folder / "runs" / run / "wandb").glob("offline-run-*")
+        assert (folder / line.split()[3]).resolve() == part.resolve()
 
 
 def test_a_run_folder_is_enough_without_its_csv_files(sweep, tmp_path):
