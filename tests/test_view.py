@@ -221,7 +221,7 @@ def test_check_and_view_through_the_command_line(broken_card: str, tmp_path: Pat
     assert main(["view", "--data", broken_card, "--data.weather.severities", "3"]) == 2
     assert "--data.weather.severities: expected a list" in capsys.readouterr().err
     assert main(["view", "--data", broken_card, "--data.augment.rotate", "1"]) == 2
-    assert "no setting --data.augment.rotate; data has: card, cameras" in capsys.readouterr().err
+    assert "no setting --data.augment.rotate; data has: cameras, card, image_size" in capsys.readouterr().err
 
 
 def test_pixels_are_painted_where_there_are_no_points(tmp_path: Path):

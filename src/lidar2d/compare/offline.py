@@ -47,7 +47,6 @@ def read_offline(logs: Sequence[Path]) -> Run | None:
         DataError: if a file is no log of it, or its run was stopped before it wrote anything.
     """
     load()
-    from google.protobuf.message import DecodeError
     from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]  # it chooses one by protobuf's version
 
     name, config, metrics, finished, begun = "", dict[str, Any](), dict[str, float](), False, False
@@ -57,7 +56,7 @@ def read_offline(logs: Sequence[Path]) -> Run | None:
             begun = True
             try:
                 record = Record.FromString(message)
-            except DecodeError:
+            except Exception:  # protobuf's own, of which mypy knows nothing
                 raise DataError(f"{log}: holds what is no message of wandb's") from None
             kind = record.WhichOneof("record_type")
             if kind == "run":
