@@ -18,6 +18,7 @@ import tiny_source
 import yaml
 
 from lidar2d import __version__, arguments, cli, docstrings, listing, recipe, runs, words
+from lidar2d.data.module import LidarData
 from lidar2d.errors import DataError, SettingError, UsageError, within
 
 # stand-ins for networks and methods, built as the real ones are
@@ -216,6 +217,11 @@ def test_the_resolved_recipe_gives_the_same_settings_again(toy: Path, tmp_path: 
         ("--method Nt", "--method: no class 'Nt'; give its dotted path"),
         ("--method.tail slow", "--method.tail: it is no value but a group of settings: --method.tail.NAME VALUE"),
         ("--method.tail [1]", "--method.tail: it is no value but a group of settings: --method.tail.NAME VALUE"),
+        ("--method.tail slow", "; it has: lr, steps"),
+        ("--method.tail.steps x", "--method.tail.steps: expected a whole number, given 'x'"),
+        ("--method.tail.stepz 3", "no setting --method.tail.stepz; did you mean --method.tail.steps?"),
+        ('--method.tail={"steps":"x"}', "--method.tail.steps: expected a whole number, given 'x'"),
+        ('--method.tail={"stepz":3}', "no setting --method.tail.stepz; did you mean --method.tail.steps?"),
         ("--method.anchor null", "--method.anchor: it is no value but a group of settings: --method.anchor.NAME VALUE"),
         ("--method.anchor [1]", "--method.anchor: it is no value but a group of settings: --method.anchor.NAME VALUE"),
         ("--method.points nowhere.Net", "no class nowhere.Net; no such module"),
@@ -229,6 +235,36 @@ def test_the_resolved_recipe_gives_the_same_settings_again(toy: Path, tmp_path: 
 )
 def test_a_wrong_flag_is_answered_with_what_would_do(toy: Path, flags: str, answer: str):
     assert answer in refused(toy, *flags.split())
+
+
+@pytest.mark.parametrize(
+    ("flag", "answer"),
+    [
+        ("--data.weather.corruptions=fog", "--data.weather.corruptions: expected a list such as [a,b], given 'fog'"),
+        ("--data.weather.severities=3", "--data.weather.severities: expected a list such as [1,2], given '3'"),
+        ("--data.weather.severities=[1.5]", "--data.weather.severities: expected a list such as [1,2], given '[1.5]'"),
+        ("--data.weather.keep=maybe", "--data.weather.keep: expected true or false, given 'maybe'"),
+        ("--data.weather.table=null", "--data.weather.table: expected a word, given 'null'"),
+        (
+            "--data.weather=weather-v1",
+            "--data.weather: it is no value but a group of settings: --data.weather.NAME VALUE; "
+            "it has: corruptions, keep, severities, table",
+        ),
+        (
+            "--data.weather.corruption=[fog]",
+            "no setting --data.weather.corruption; did you mean --data.weather.corruptions?",
+        ),
+        (
+            '--data.weather={"sevs": [1]}',
+            "no setting --data.weather.sevs; data.weather has: corruptions, keep, severities, table",
+        ),
+        ("--data.superpixels.segments=x", "--data.superpixels.segments: expected a whole number, given 'x'"),
+    ],
+)
+def test_a_wrong_value_in_a_group_that_may_be_null_is_told_of_its_own(flag: str, answer: str):
+    with pytest.raises(UsageError) as error:
+        arguments.parse(arguments.eval_parser(LidarData), [flag])
+    assert str(error.value) == answer
 
 
 def change(path: tuple[str, ...], value: object) -> Callable[[dict[str, Any]], None]:

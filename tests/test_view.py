@@ -16,6 +16,7 @@ from rich.console import Console
 from lidar2d import check, view
 from lidar2d.data.card import Card
 from lidar2d.data.source import Problem
+from lidar2d.data.weather.source import Weather
 from lidar2d.errors import UsageError
 from lidar2d.frame import Boxes, Frame
 
@@ -140,7 +141,7 @@ class Broken:
         return 3
 
     def __getitem__(self, index: int) -> Frame:
-        return frame(1, token=self.tokens[index])
+        return frame(1, token=self.tokens[index], images=torch.linspace(0.2, 0.8, 80).repeat(1, 3, 40, 1))
 
     def check(self) -> Iterator[tuple[str, list[Problem]]]:
         yield from (("a", []), ("b", list(self.problems)), ("c", []))
@@ -191,6 +192,20 @@ def test_an_index_counts_within_a_condition(broken_card: str):
         view.choose(broken_card, condition="nigt")
 
 
+def test_frames_are_seen_in_the_weather_that_is_asked_for(broken_card: str):
+    one, two = (Weather(corruptions=("fog",), severities=severities) for severities in ((3,), (1, 3)))
+    card_, seen = view.choose(broken_card, index=1, weather=one)
+    assert (seen.token, seen.condition) == ("c-fog-3", "fog-3")
+    assert not torch.equal(seen.images, view.choose(broken_card, index=2)[1].images)
+    assert card_.name == "toy"
+    assert view.choose(broken_card, index=1, weather=one, condition="clear")[1].token == "c-clear"
+    assert [view.choose(broken_card, index=at, weather=two)[1].token for at in (1, 2)] == ["c-clear", "a-fog-1"]
+    small = view.choose(broken_card, index=0, weather=one, image_size=(20, 40))[1]
+    assert small.images.shape[-2:] == (20, 40)
+    with pytest.raises(UsageError, match="toy train has 2 fog-3 frames, counted from 0"):
+        view.choose(broken_card, index=2, weather=one)
+
+
 def test_check_and_view_through_the_command_line(broken_card: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     from lidar2d.cli import main
 
@@ -200,6 +215,13 @@ def test_check_and_view_through_the_command_line(broken_card: str, tmp_path: Pat
     assert main(["view", "--data", broken_card, "--index", "2", "--out", str(out)]) == 0
     assert capsys.readouterr().out == f"{out}: frame c\n"
     assert coloured_pixels(out) > 1000
+    fog = ["--data.weather.corruptions", "[fog]", "--data.weather.severities", "[3]"]
+    assert main(["view", "--data", broken_card, "--index", "1", *fog, "--out", str(out)]) == 0
+    assert capsys.readouterr().out == f"{out}: frame c-fog-3\n"
+    assert main(["view", "--data", broken_card, "--data.weather.severities", "3"]) == 2
+    assert "--data.weather.severities: expected a list" in capsys.readouterr().err
+    assert main(["view", "--data", broken_card, "--data.augment.rotate", "1"]) == 2
+    assert "no setting --data.augment.rotate; data has: cameras, card, image_size" in capsys.readouterr().err
 
 
 def test_pixels_are_painted_where_there_are_no_points(tmp_path: Path):

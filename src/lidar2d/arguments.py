@@ -73,8 +73,12 @@ def check_parser() -> ArgumentParser:
     return parser
 
 
-def view_parser() -> ArgumentParser:
-    """Make the parser of ``view``."""
+def view_parser(weather: type) -> ArgumentParser:
+    """Make the parser of ``view``.
+
+    Args:
+        weather: the dataclass of the data's bad weather.
+    """
     parser = new_parser("lidar2d view")
     _add_split(parser)
     parser.add_argument("--data.image_size", type=tuple[int, int] | None, default=None)
@@ -82,6 +86,7 @@ def view_parser() -> ArgumentParser:
     parser.add_argument("--data.cameras", type=list[str] | None, default=None)
     box = tuple[float, float, float, float, float, float]
     parser.add_argument("--data.points_range", type=box | None, default=None)
+    parser.add_argument("--data.weather", type=weather | None, default=None)
     parser.add_argument("--index", type=int, default=0)
     parser.add_argument("--condition", type=str | None, default=None)
     parser.add_argument("--colour", type=Literal["depth", "class"], default="depth")

@@ -278,9 +278,10 @@ def _view(argv: list[str]) -> int:
     _, rest = words.spell_data(argv)
 
     from lidar2d import arguments
+    from lidar2d.data.weather.source import Weather
 
-    parser = arguments.view_parser()
-    settings = arguments.parse(parser, rest)
+    parser = arguments.view_parser(Weather)
+    settings = arguments.build(parser, arguments.parse(parser, rest))
 
     from lidar2d.view import choose, view
 
@@ -294,6 +295,7 @@ def _view(argv: list[str]) -> int:
         settings.data.sweeps,
         settings.data.cameras,
         settings.data.points_range,
+        settings.data.weather,
     )
     out = Path(settings.out)
     view(card, frame, out, settings.colour)

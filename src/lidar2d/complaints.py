@@ -9,12 +9,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from difflib import get_close_matches
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from lidar2d import listing, recipe
+from lidar2d.docstrings import load
 from lidar2d.errors import nearest
 
 Attempt = Callable[[Sequence[str]], dict[str, Any] | str]
@@ -64,7 +68,7 @@ def explain(complaint: str, argv: Sequence[str], attempt: Attempt) -> str:
                 return f"{word} needs a value"
             value = words.pop(0)
         if name != "config":
-            settings.append(Setting(name, value, ""))
+            settings += [Setting(*line, "") for line in _flag(name, value)]
         elif not Path(value).is_file():
             return f"no file {value}"
         else:
@@ -86,10 +90,12 @@ def _judge(complaint: str, settings: list[Setting], attempt: Attempt) -> str:
         return f"{culprit.where} {culprit.value} is not understood; give a list such as {_LISTS[culprit.name]}"
     if said.endswith(NO_NULL):
         return f"{culprit.where}: {NO_NULL}"
+    said = _of_it_alone(culprit.name, said)
     if _UNKNOWN.search(said):
         others = [setting for setting in settings if setting.name != culprit.name]
         known = attempt([setting.word for setting in others])
         names = {setting.name for setting in others} if isinstance(known, str) else set(known)
+        names |= {f"{culprit.name.rpartition('.')[0]}.{member}" for member in _members(said)}
         origin, dashes = (f"{culprit.origin}: ", "") if culprit.origin else ("", "--")
         return f"{origin}no setting {dashes}{culprit.name}; {nearest_setting(culprit.name, names, dashes)}"
     if choices := re.search(r"Expected a typing\.Literal\[(.*?)\]", said):
@@ -102,12 +108,54 @@ def _judge(complaint: str, settings: list[Setting], attempt: Attempt) -> str:
     if re.search(rf"given class_path '{given}'|dot import path string: {given}|Import path {given} ", said):
         return f"{culprit.where}: {_wrong_class(culprit, said)}"
     if re.search(r"Unable to load config|Subtypes: \[<class '\w+\.", said):
-        return f"{culprit.where}: {GROUP.format(name=culprit.name)}"
+        return f"{culprit.where}: {_group(culprit.name, said)}"
+    if elements := re.search(r"Subtypes: \[(?:tuple|list)\[(\w+)", said):
+        such = "[a,b]" if elements[1] == "str" else "[1,2]"
+        return f"{culprit.where}: expected a list such as {such}, given '{culprit.value}'"
     kinds = dict.fromkeys(re.findall(r"Expected an? (.+?)(?:\. Got value.*)?$", said, re.MULTILINE))
     named = [_name(kind) for kind in kinds if "NoneType" not in kind]
     if named:
         return f"{culprit.where}: expected {' or '.join(named)}, given '{culprit.value}'"
     return f"{culprit.where} {culprit.value}: {_short(said)}"
+
+
+def _flag(name: str, value: str) -> Iterable[tuple[str, str]]:
+    """Spell a flag out as settings: several where its value is a mapping, as those of a suite are."""
+    try:
+        content = yaml.safe_load(value) if value.startswith("{") else None
+    except yaml.YAMLError:
+        content = None
+    return _lines({name: content}) if isinstance(content, dict) and content else [(name, value)]
+
+
+def _of_it_alone(name: str, said: str) -> str:
+    """Return what is said of a setting itself: of one in a group that may be null, the parser complains of both."""
+    lines = said.splitlines()
+    last = name.rpartition(".")[2]
+    heads = [index for index, line in enumerate(lines) if line.strip() == f'Parser key "{last}":']
+    if not heads:
+        return said
+    deep = _indent(lines[heads[-1]])
+    return "\n".join(takewhile(lambda line: _indent(line) > deep, lines[heads[-1] + 1 :]))
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _group(name: str, said: str) -> str:
+    members = ", ".join(sorted(_members(said)))
+    return GROUP.format(name=name) + (f"; it has: {members}" if members else "")
+
+
+def _members(said: str) -> list[str]:
+    """Return the settings of the innermost group that a complaint names; none where it is no group."""
+    named = re.findall(r"(?:given class_path '|Subtypes: \[<class ')((?:\w+\.)+\w+)'", said)
+    try:
+        found = load(named[-1]) if named else None
+    except (ImportError, AttributeError):  # the user's own name of a class
+        return []
+    return [each.name for each in fields(found) if each.init] if is_dataclass(found) else []
 
 
 def _lines(content: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
@@ -144,7 +192,7 @@ def _first_refused(settings: list[Setting], attempt: Attempt) -> tuple[int | Non
 
 
 def nearest_setting(name: str, known: Iterable[str], dashes: str) -> str:
-    """Name the likely setting: a sibling, one of that name elsewhere, a like path; else what the siblings are."""
+    """Name the likely setting: a sibling, one of that name elsewhere; else what the siblings are; else a like path."""
     names = sorted(known)
     group, _, last = name.rpartition(".")
     siblings = {other.rpartition(".")[2]: other for other in names if other.rpartition(".")[0] == group}
@@ -155,6 +203,10 @@ def nearest_setting(name: str, known: Iterable[str], dashes: str) -> str:
         return f"did you mean {dashes}{match[0]}?"
     if siblings:
         return f"{group or 'known'} has: {', '.join(sorted(siblings))}"
+    while group := group.rpartition(".")[0]:  # such a group is not there: what is, in the next one above it?
+        inside = [other.removeprefix(f"{group}.") for other in names if other.startswith(f"{group}.")]
+        if inside:
+            return f"{group} has: {', '.join(sorted({other.partition('.')[0] for other in inside}))}"
     if match := get_close_matches(name, names, n=1):
         return f"did you mean {dashes}{match[0]}?"
     return "`lidar2d fit --method NAME --help` lists them all"
@@ -169,7 +221,7 @@ def _wrong_class(culprit: Setting, said: str) -> str:
         if name == "method":
             return f"no class '{value}'; give its dotted path"
         if not known:
-            return GROUP.format(name=name)
+            return _group(name, said)
         return f"no class '{value}'; {nearest(value, known)} or one of your own, by its dotted path"
     return f"no class {value}; " + ("no such module" if "No module" in said else "its module has none of that name")
 

@@ -53,9 +53,11 @@ Judges the networks of a run, or those of a recipe before they are taught, and p
   --labels PERCENT         of the frames that heads learn from: 1, 5, 10, 25, 50 or 100
   --seed N                 of the heads (0)
   --device cpu|cuda|auto   where to compute
+  --data.weather.corruptions [fog,...]   judge clear frames in bad weather, too (`lidar2d list corruptions`);
+                           --data.weather.severities [1,3,5], --data.weather.table NAME and --data.weather.keep true
   --name NAME              of the row; by default the run folder's, or METHOD-untrained
   --method.SETTING VALUE   with --method: other networks or first weights than the recipe's
-  --results DIR            keep the numbers as records in DIR/eval/NAME.jsonl
+  --results DIR            keep the numbers as records in DIR/eval/NAME.jsonl, in the place of those of that row
   --save-images DIR        pictures of some frames, or a map of features: DIR/index.html shows them all"""
 
 BENCH = """\
@@ -139,6 +141,8 @@ lidar2d view [--data NAME] [--data.root DIR] [--index N] [--out FILE.png]
   --data.image_size [H,W]  draw smaller images
   --data.sweeps N          with the sweeps before the frame's own; --data.cameras [NAME,...] and
   --data.points_range [x0,y0,z0,x1,y1,z1] show a part of it
+  --data.weather.corruptions [fog] --data.weather.severities [3]   clear frames alone, in bad weather; of several,
+                           clear air counts first, then each: --condition fog-3 chooses (`lidar2d list corruptions`)
   --out FILE.png           view.png by default"""
 
 WEIGHTS = """\

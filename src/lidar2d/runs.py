@@ -44,11 +44,6 @@ def name(method: str, card: str) -> str:
     return f"{method}-{Path(card).stem}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
-def method_of(folder: Path) -> str:
-    """Return the method in a run folder's name, or the whole name if ``fit`` did not choose it."""
-    return re.sub(rf"-[^-]+-{_STAMP.pattern}$", "", folder.resolve().name)
-
-
 def folder_of(path: Path) -> Path:
     """Return the run folder that a path names, itself or by a file in it."""
     return path if path.is_dir() or not path.suffix or not path.parent.is_dir() else path.parent

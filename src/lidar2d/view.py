@@ -22,7 +22,8 @@ from torch import Tensor
 from lidar2d import geometry
 from lidar2d.data.card import Card, load_card
 from lidar2d.data.clouds import check_box
-from lidar2d.data.source import open_source
+from lidar2d.data.source import Source, open_source
+from lidar2d.data.weather.source import Weather, Weathered
 from lidar2d.data.wrapped import Range, as_asked
 from lidar2d.errors import UsageError, nearest, within
 from lidar2d.frame import Boxes, Frame
@@ -49,6 +50,7 @@ def choose(
     sweeps: int = 1,
     cameras: list[str] | None = None,
     points_range: Range | None = None,
+    weather: Weather | None = None,
 ) -> tuple[Card, Frame]:
     """Read one frame of a data set.
 
@@ -62,6 +64,8 @@ def choose(
         sweeps: of the LiDAR.
         cameras: names of those to show; None shows all.
         points_range: metres: x0, y0, z0, x1, y1, z1 of the box of the points to show; None shows all.
+        weather: laid over the clear frames, which come first; where it is one corruption of one severity, and no
+            condition is named, its frames alone count. None shows frames as they are.
 
     Raises:
         UsageError: if there is no such data set, split, condition or frame.
@@ -71,7 +75,13 @@ def choose(
     split = split or card.train
     within(1, 100, sweeps=sweeps)
     check_box("points_range", points_range)
-    source = as_asked(open_source(card, split, root, image_size, sweeps), cameras, points_range)
+    # pictures are corrupted as the cameras took them, and resized afterwards
+    opened = open_source(card, split, root, image_size if weather is None else None, sweeps)
+    source: Source = as_asked(opened, cameras, points_range)
+    if weather is not None:
+        source = Weathered(source, weather, image_size)
+        if condition is None and len(source.bads) == 2:
+            condition = str(source.bads[1])
     rows = [row for row, name in enumerate(source.conditions) if condition in (None, name)]
     if not rows and condition is not None:
         raise UsageError(

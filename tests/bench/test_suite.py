@@ -1,5 +1,7 @@
 """Suites: what they are made of, which cells are missing, and how they are shared out."""
 
+import subprocess
+import sys
 from datetime import date
 
 import pytest
@@ -150,6 +152,55 @@ def test_records_of_other_weather_do_not_count(tmp_path):
     assert done(asked, cells, [record(cells[0], **of_it)]) == {}
 
 
+def judged_in(weather):
+    return [{**GIVEN["judge"][0], "settings": {"test": "smoke", "weather": weather}}]
+
+
+@pytest.mark.parametrize(
+    ("weather", "said"),
+    [
+        ({"corruptions": ["foggy"]}, r"corruptions: weather-v1 has no 'foggy'; did you mean 'fog'\?"),
+        ({"corruptions": []}, r"corruptions is \[\]; it must be a list of names"),
+        ({"corruptions": "fog"}, "corruptions is 'fog'; it must be a list of names"),
+        ({"corruptions": ["fog", "fog"]}, "each must stand once"),
+        ({"severities": [9]}, "severities has 9; fog of weather-v1 has 1 to 5"),
+        ({"severities": []}, r"severities is \[\]; it must be a list of whole numbers"),
+        ({"severities": [1.5]}, r"severities is \[1\.5\]; it must be a list of whole numbers"),
+        ({"severities": [4], "table": "robo3d-compat-nuscenes"}, "of robo3d-compat-nuscenes has 1 to 3"),
+        ({"sevs": [1]}, "settings.weather has no key 'sevs'; known: corruptions, keep, severities, table"),
+        ({"table": "nope"}, "settings.weather.table: no corruption 'nope'; known: imagenet-c-compat"),
+        ({"table": 3}, "settings.weather.table is 3; name one: weather-v1"),
+        ({"keep": "maybe"}, "settings.weather.keep is 'maybe'; it is true or false"),
+        ("weather-v1", "settings.weather is 'weather-v1'; give its settings: {table: weather-v1}"),
+    ],
+)
+def test_weather_that_a_table_does_not_have_is_told_before_anything_is_trained(tmp_path, weather, said):
+    with pytest.raises(UsageError, match=said) as raised:
+        suite(tmp_path, judge=judged_in(weather))
+    assert str(raised.value).startswith(str(tmp_path / "own.yaml"))
+
+
+def test_a_suite_is_read_without_torch():
+    code = "import sys; from lidar2d.bench import suite; suite.load_suite('weather'); assert 'torch' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_settings_of_weather_may_stand_apart(tmp_path):
+    apart = {"weather.corruptions": ["fog"], "weather.table": "weather-v1"}
+    found = suite(tmp_path, judge=[{**GIVEN["judge"][0], "settings": apart}])
+    assert found.judge[0].settings == {"weather": {"corruptions": ["fog"], "table": "weather-v1"}}
+
+
+def test_records_of_another_source_do_not_count(tmp_path):
+    measured, smoke = suite(tmp_path), suite(tmp_path, source="smoke")
+    cells = measured.cells()
+    own = {"suite_version": 1, "asked": digest(find("protocols", cells[0].protocol))}
+    assert done(measured, cells, [record(cells[0], **own)]) == {cells[0]: False}
+    assert done(smoke, cells, [record(cells[0], **own)]) == {}
+    assert done(smoke, cells, [record(cells[0], metrics={}, error="no space", **own)]) == {}
+    assert done(smoke, cells, [record(cells[0], source="smoke", **own)]) == {cells[0]: False}
+
+
 def test_a_row_that_is_not_taught_says_so(tmp_path):
     asked = suite(tmp_path, methods={"ppkt": None, "teacher": {"recipe": "ppkt", "taught": False}})
     assert [entry.taught for entry in asked.methods.values()] == [True, False]
@@ -173,6 +224,10 @@ def test_a_row_that_is_not_taught_says_so(tmp_path):
         ({"judge": [{**GIVEN["judge"][0], "labels": [2]}]}, "labels has 2; known: 1, 5, 10"),
         ({"seeds": [0, 0]}, "seeds has a number twice"),
         ({"seeds": 3}, "seeds is 3; it must be a list"),
+        ({"seeds": [99999999999]}, "seeds has 99999999999; the largest is 4294967295"),
+        ({"version": 1.5}, r"version is 1\.5; it must be a whole number"),
+        ({"methods": {"ppkt": {"tought": False}}}, r"methods\.ppkt has no key 'tought'; did you mean 'taught'\?"),
+        ({"pretrain": {"trainr.devices": 2}}, r"pretrain has no key 'trainr\.devices'; did you mean 'trainer'\?"),
         ({"source": "paper"}, "source is 'paper'; it is measured or smoke"),
         ({"methods": {"../ppkt": {"recipe": "ppkt"}}}, "the name of a row is '../ppkt'"),
         ({"pretrain": {"seed": 7}}, "pretrain.seed has no meaning in a suite"),

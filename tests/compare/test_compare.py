@@ -144,7 +144,7 @@ def test_unfinished_runs_are_shown_last_and_count_for_nothing(grid, make, tmp_pa
     assert list(found) == ["run", "run3", "run2", "run1", "run0", "cut"]
     assert found["cut"] == ["unfinished", "0.9", "0.001", "99.00", "–"]
     said = compare_places([str(grid), "--out", str(tmp_path / "out")])
-    assert "1 of 5 runs left out: unfinished, or without it" in said
+    assert "1 of 5 runs left out: unfinished, or without a finite number for it" in said
     assert yaml.safe_load((tmp_path / "out/best.yaml").read_text())["method"]["init_args"]["blend"] == 0.8
     only = compare_places([str(grid / "cut"), "--out", str(tmp_path / "none")])
     assert "no run has finished" in only
@@ -234,8 +234,46 @@ def test_bad_places_are_told(tmp_path, monkeypatch):
     (tmp_path / "full").write_text("")
     assert "full" in refused("runs", "--out", "full")
     (tmp_path / "runs/run0/logs/anchor-0/metrics.csv").write_text("loss,step\nx,0\n")
-    assert "metrics.csv: not a readable log" in refused("runs")
+    assert "metrics.csv: not a readable log" in refused("runs/run0")
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_what_is_not_finite_is_shown_and_never_best(make, tmp_path, value, recwarn):
+    runs = [
+        make(f"{number}", recipe_of(blend=blend), losses={"tune-0": [{"mse": loss}]})
+        for number, (blend, loss) in enumerate([(0.5, 2.0), (0.6, 1.0), (0.9, value)])
+    ]
+    words = [*map(str, runs), "--metric", "tune/mse"]
+    assert table(*words)["1"] == ["best", "0.6", "1"]
+    assert table(*words)["2"] == ["0.9", value]
+    assert "1 of 3 runs left out" in compare_places([*words, "--goal", "maximize", "--out", str(tmp_path / "out")])
+    assert "# Best of 2 runs by tune/mse, 2: 0" in (tmp_path / "out/best.yaml").read_text()
+    alone = compare_places([str(runs[2]), "--metric", "tune/mse"])
+    assert "no run has finished with a finite number for tune/mse" in alone
+    assert not recwarn.list
+
+
+ODD = {
+    "features: text": ("report.json", '{"features": "student"}'),
+    "features: list": ("report.json", '{"features": {"student": [1]}}'),
+    "score: text": ("report.json", '{"features": {"student": {"clear_probe": {"clear": "high"}}}}'),
+    "score: mapping": ("report.json", '{"features": {"student": {"clear_probe": {"clear": {}}}}}'),
+    "report: list": ("report.json", "[1]"),
+    "date": ("recipe.yaml", "seed: 2020-01-01"),
+    "itself": ("recipe.yaml", "seed: &a [*a]"),
+    "arguments: list": ("recipe.yaml", "method: {class_path: a.B, init_args: [1]}"),
+    "no recipe": ("recipe.yaml", "- 1"),
+    "column": ("logs/anchor-0/metrics.csv", "loss,step\nx,0\n"),
+}
+
+
+@pytest.mark.parametrize(("file", "content"), ODD.values(), ids=ODD)
+def test_a_run_that_cannot_be_read_is_told_and_the_others_are_compared(grid, file, content):
+    (grid / "run3" / file).write_text(content)
+    assert list(table(grid)) == ["run", "run2", "run1", "run0"]
+    assert f"\nleft out: {grid / 'run3' / file}: " in compare_places([str(grid)])
+    assert str(grid / "run3" / file) in refused(grid / "run3")
 
 
 def test_runs_that_were_not_judged_are_told_what_else_there_is(make):
@@ -317,13 +355,14 @@ def online(name, recipe, state="finished", **summary):
 def test_runs_of_a_project_a_sweep_or_one_come_from_wandb():
     api = Api([
         online("r1", recipe_of(blend=0.5), **{"anchor/loss": 0.25, "clear_probe/adverse": 30.5}),
-        online("r2", recipe_of(blend=0.8), state="running"),
+        online("r2", recipe_of(blend=0.8), state="running", **{"anchor/loss": "NaN", "note": "fine"}),
         online("other", None),
     ])  # fmt: skip
     first, second, third = read_online("wandb:me/lidar2d", api)
     assert first.metrics == {"anchor/loss": 0.25, "clear_probe/adverse": 30.5}
     assert first.recipe["method"]["init_args"]["blend"] == 0.5
     assert (first.finished, second.finished) == (True, False)
+    assert list(map(str, second.metrics.items())) == ["('anchor/loss', nan)"]
     assert third is None
     assert [run.name for run in read_online("wandb:me/lidar2d/s1", api)] == ["r1"]
     assert [run.name for run in read_online("wandb:me/lidar2d/r2", api)] == ["r2"]

@@ -6,7 +6,7 @@ from struct import pack
 import numpy as np
 import pytest
 
-from lidar2d.compare.offline import messages
+from lidar2d.compare.offline import messages, read_offline
 from lidar2d.errors import DataError
 
 BLOCK = 32768
@@ -58,7 +58,7 @@ def test_every_place_where_a_block_may_end_is_read(tmp_path):
 
 def test_a_log_that_was_cut_ends_with_its_last_whole_message(log, contents):
     whole = log.read_bytes()
-    for cut in (len(HEAD), len(HEAD) + 3, len(whole) // 2, len(whole) - 1):
+    for cut in (0, 3, len(HEAD), len(HEAD) + 3, len(whole) // 2, len(whole) - 1):
         log.write_bytes(whole[:cut])
         found = list(messages(log))
         assert found == contents[: len(found)]
@@ -77,3 +77,20 @@ def test_what_is_no_log_is_refused(tmp_path):
     path.write_text("nothing of the kind")
     with pytest.raises(DataError, match="is no log"):
         list(messages(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "holds nothing; its run was stopped"),
+        (HEAD[:3], "holds nothing"),
+        (HEAD + b"ab", "holds nothing"),
+        (written([b"\xff\xff"]), "holds what is no message of wandb's"),
+    ],
+)
+def test_a_log_without_a_message_is_told_alike_wherever_it_ends(tmp_path, content, said):
+    pytest.importorskip("wandb", reason="wandb is not installed")
+    path = tmp_path / "run-x.wandb"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        read_offline([path])

@@ -142,17 +142,21 @@ def test_one_wandb_run_holds_recipe_environment_and_picture(sweep):
             assert re.search(rf'"{fact}": ?"', text), fact
 
 
-def test_wandb_says_nothing(sweep):
-    _, said = sweep
-    assert "wandb" not in said.lower()
+def test_wandb_says_nothing_and_each_run_says_what_sends_it(sweep):
+    folder, said = sweep
+    told = [line for line in said.splitlines() if "wandb" in line.lower()]
+    assert [line.split()[:3] for line in told] == [["wandb", "wandb", "sync"]] * len(RUNS)
+    for run, line in zip(RUNS, told, strict=True):
+        (part,) = (folder / "runs" / run / "wandb").glob("offline-run-*")
+        assert (folder / line.split()[3]).resolve() == part.resolve()
 
 
 def test_a_run_folder_is_enough_without_its_csv_files(sweep, tmp_path):
     folder, _ = sweep
     shutil.copytree(folder / "runs" / RUNS[0] / "wandb", tmp_path / "some/wandb", symlinks=True)
-    ((found,), others) = find([str(tmp_path / "some")])
-    assert found.metrics == read_folder(folder / "runs" / RUNS[0]).metrics
-    assert others == 0
+    found = find([str(tmp_path / "some")])
+    assert [run.metrics for run in found.runs] == [read_folder(folder / "runs" / RUNS[0]).metrics]
+    assert found.others == 0
 
 
 def test_runs_of_other_programs_are_left_out(sweep, tmp_path):
@@ -164,6 +168,6 @@ run.log({"loss": 1.0})
 run.finish()
 """
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
-    found, others = find([str(tmp_path), str(folder / "wandb")])
-    assert (len(found), others) == (4, 1)
+    found = find([str(tmp_path), str(folder / "wandb")])
+    assert (len(found.runs), found.others) == (4, 1)
     assert "left out: 1 run of other programs" in compare_places([str(tmp_path), str(folder / "wandb")])

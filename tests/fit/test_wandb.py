@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,13 +17,31 @@ from lidar2d.compare.folder import read_folder
 from lidar2d.compare.offline import read_offline
 from lidar2d.compare.places import find
 from lidar2d.errors import UsageError
-from lidar2d.fit.wandb_run import check_wandb
+from lidar2d.fit.folder import RunFolder
+from lidar2d.fit.wandb_run import check_wandb, identity, sent_by
 
 
 def test_wandb_that_is_not_installed_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(UsageError, match=r"wandb is not installed; pip install 'lidar2d\[wandb\]'"):
         check_wandb()
+
+
+@pytest.mark.parametrize("kept", [[1], "x", {"id": 3}, {"project": "lidar2d"}, {"id": "a", "mode": "online"}])
+def test_a_file_that_names_no_run_of_wandbs_is_told(tmp_path, kept):
+    assert identity(RunFolder(tmp_path)) == {}
+    (tmp_path / "wandb.json").write_text(json.dumps({"id": "a", "project": "lidar2d"}))
+    assert identity(RunFolder(tmp_path)) == {"id": "a", "project": "lidar2d"}
+    (tmp_path / "wandb.json").write_text(json.dumps(kept))
+    with pytest.raises(UsageError, match=r"wandb\.json: names no run of wandb's; remove it"):
+        identity(RunFolder(tmp_path))
+
+
+def test_all_parts_of_an_offline_run_are_sent(tmp_path):
+    parts = [tmp_path / "my run/wandb" / name for name in ("offline-run-1-abc", "offline-run-2-abc", "offline-run-1-b")]
+    for part in parts:
+        part.mkdir(parents=True)
+    assert shlex.split(sent_by(parts[1], "abc")) == ["wandb", "sync", str(parts[0]), str(parts[1])]
 
 
 @pytest.fixture
@@ -53,18 +72,20 @@ def test_a_killed_run_goes_on_under_its_id_and_never_asks(line, tmp_path):
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     kept = json.loads((run / "wandb.json").read_text())["id"]
-    ((cut,), _) = find([str(run / "wandb")])
+    (cut,) = find([str(run / "wandb")]).runs
     assert not cut.finished
     assert not read_folder(run).finished
 
     recipe = (run / "recipe.yaml").read_text()
     (run / "recipe.yaml").write_text(recipe.replace("steps: 400", "steps: 2"))  # the rest would teach the test nothing
     said = on_a_terminal([sys.executable, "-m", "lidar2d.cli", "fit", "--resume", "cut"], line)
-    assert "wandb" not in said.lower()
     assert json.loads((run / "wandb.json").read_text())["id"] == kept
-    logs = list(run.glob("wandb/offline-run-*/*.wandb"))
+    logs = sorted(run.glob("wandb/offline-run-*/*.wandb"))
     assert [log.name for log in logs] == [f"run-{kept}.wandb"] * 2
-    ((whole,), _) = find([str(run / "wandb")])
+    told = [line.rstrip() for line in said.splitlines() if "wandb" in line.lower()]  # one line, and of lidar2d's
+    assert [shlex.split(line)[:3] for line in told] == [["wandb", "wandb", "sync"]]
+    assert [(tmp_path / part).resolve() for part in shlex.split(told[0])[3:]] == [log.parent for log in logs]
+    (whole,) = find([str(run / "wandb")]).runs
     assert whole.finished
     assert whole.metrics == read_folder(run).metrics
     assert whole.metrics["align/align"] == cut.metrics["align/align"]  # of the part before
@@ -72,7 +93,7 @@ def test_a_killed_run_goes_on_under_its_id_and_never_asks(line, tmp_path):
 
 def logged(run: Path, metric: str) -> bool:
     try:
-        ((found,), _) = find([str(run / "wandb")])
+        (found,) = find([str(run / "wandb")]).runs
     except UsageError:  # it has not begun
         return False
     return metric in found.metrics

@@ -19,6 +19,7 @@ from lidar2d.errors import DataError, UsageError, within
 from lidar2d.fit.saved import Saved
 from lidar2d.progress import bars
 from lidar2d.results.record import Record
+from lidar2d.results.record import parse as parse_record
 from lidar2d.results.store import Store
 
 _MOST_SEED = 2**32 - 1
@@ -57,12 +58,31 @@ def judge_one(
         text += f"\npictures  {gallery.write()}" if gallery.drawn else "\nthis protocol has nothing to draw"
     if results is None:
         return text
+    store = Store(results)
+    lost = replaced(store, records)
     try:
-        written = Store(results).add(records)
+        written = store.add(records)
     except DataError as error:
         print(text)  # the numbers are not lost with the file
         raise UsageError(str(error)) from None
+    if lost:
+        text += f"\nreplaced  row {name} held records of other weights ({', '.join(lost)}); "
+        text += "to keep both, judge one of them again with --name ROW"
     return f"{text}\nrecords  {', '.join(map(str, written))}"
+
+
+def replaced(store: Store, records: Sequence[Record]) -> list[str]:
+    """Return the digests of other weights whose records of the same evaluation these take the place of."""
+    fresh = next((record for record in records if not record.error), None)
+    if fresh is None:  # what fails leaves numbers as they are
+        return []
+    try:
+        lines = store.path(fresh.suite, fresh.method).read_text(encoding="utf-8").split("\n")
+        found = [parse_record(line) for line in lines if line]
+    except (OSError, ValueError, DataError):  # there is none yet, or the store itself refuses it, and says why
+        return []
+    before = {each.weights for each in found if each.evaluation == fresh.evaluation}
+    return sorted(before - {fresh.weights, ""})
 
 
 def device_named(name: str) -> torch.device:

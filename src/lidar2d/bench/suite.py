@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, Literal
 
 from lidar2d import recipe
+from lidar2d.bench.weather import checked_weather
 from lidar2d.errors import UsageError, nearest
 from lidar2d.results.record import WEATHER, Record, check_name
 
@@ -22,6 +23,8 @@ UNREAD = (
     *("superpixels", "weak_labels", "label_folder", "bad_files"),
 )
 _PERCENT = (1, 5, 10, 25, 50, 100)
+_LARGEST_SEED = 2**32 - 1
+_OF_FIT = ("config", "method", "data", "trainer")  # what a setting of a training begins with
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,12 @@ def load_suite(name: str) -> Suite:
         ]
         if twice := sorted(square for square, times in Counter(squares).items() if times > 1):
             raise UsageError(f"{twice[0][1]} on {twice[0][0]} stands twice in judge; files need names of their own")
+        seeds = _numbers(given.get("seeds", [0]), "seeds")
+        if max(seeds) > _LARGEST_SEED:
+            raise UsageError(f"seeds has {max(seeds)}; the largest is {_LARGEST_SEED}")
+        version = given.get("version", 1)
+        if type(version) is not int or version < 0:
+            raise UsageError(f"version is {version!r:.60}; it must be a whole number")
         source = given.get("source", "measured")
         if source not in ("measured", "smoke"):
             raise UsageError(f"source is {source!r}; it is measured or smoke")
@@ -157,9 +166,9 @@ def load_suite(name: str) -> Suite:
             name=path.stem,
             methods=methods,
             judge=judge,
-            pretrain=_settings(given.get("pretrain"), "pretrain", ("seed",)),
-            seeds=_numbers(given.get("seeds", [0]), "seeds"),
-            version=_numbers([given.get("version", 1)], "version")[0],
+            pretrain=_of_fit(_settings(given.get("pretrain"), "pretrain", ("seed",)), "pretrain"),
+            seeds=seeds,
+            version=version,
             source=source,
             against=_rows(given.get("against", []), methods, "against"),
         )
@@ -170,7 +179,8 @@ def load_suite(name: str) -> Suite:
 def done(suite: Suite, cells: Iterable[Cell], records: Iterable[Record]) -> dict[Cell, bool]:
     """Return the cells that have a record, and whether they failed.
 
-    Records of another version of the suite or of its corruptions, or of another text of a protocol, do not count.
+    Records of another version or source of the suite, of another version of its corruptions, or of another text of a
+    protocol do not count.
     """
     found: dict[Cell, bool] = {}
     wanted = set(cells)
@@ -179,12 +189,11 @@ def done(suite: Suite, cells: Iterable[Cell], records: Iterable[Record]) -> dict
     def asked(cell: Cell) -> tuple[str, str]:
         judged, protocol = suite.judged(cell)
         weather = judged.settings.get("weather")
-        named = weather.get("table", WEATHER) if isinstance(weather, dict) else WEATHER
-        return digest(protocol), "" if weather is None else table(str(named))
+        return digest(protocol), "" if weather is None else table(str(weather.get("table", WEATHER)))
 
     for record in records:
         cell = Cell(record.method, record.seed, record.data, record.protocol, record.labels)
-        if cell not in wanted or record.suite_version != suite.version:
+        if cell not in wanted or (record.suite_version, record.source) != (suite.version, suite.source):
             continue
         if record.error or (record.asked, record.weather) == asked(cell):
             found[cell] = found.get(cell, False) or bool(record.error)
@@ -221,7 +230,7 @@ def _entry(name: str, value: Any) -> Entry:
     recipe.find("methods", base)
     if not isinstance(taught, bool):
         raise UsageError(f"methods.{name}.taught is {taught!r:.60}; it is true or false")
-    return Entry(name, base, settings, taught)
+    return Entry(name, base, _of_fit(settings, f"methods.{name}", ("recipe", "taught")), taught)
 
 
 def _judged(value: Any, methods: Iterable[str]) -> Judged:
@@ -237,7 +246,7 @@ def _judged(value: Any, methods: Iterable[str]) -> Judged:
     if wrong := [each for each in labels if each not in _PERCENT]:
         raise UsageError(f"labels has {wrong[0]}; known: {', '.join(map(str, _PERCENT))}")
     own = _rows(given.get("methods", []), methods, "methods of a judge")
-    settings = _settings(given.get("settings"), "settings", ("card", *UNREAD))
+    settings = checked_weather(_settings(given.get("settings"), "settings", ("card", *UNREAD)))
     return Judged(str(given["data"]), tuple(map(str, names)), settings, labels, own)
 
 
@@ -282,6 +291,18 @@ def _settings(value: Any, name: str, refused: Sequence[str]) -> Flags:
         except (TypeError, ValueError):
             raise UsageError(f"{name}.{key} is {str(each)!r:.60}; give text, a number, a list or a mapping") from None
     return found
+
+
+def _of_fit(settings: Flags, name: str, beside: Sequence[str] = ()) -> Flags:
+    """Return settings that begin as those of a training do.
+
+    Raises:
+        UsageError: naming the first that does not.
+    """
+    for key in settings:
+        if (head := str(key).partition(".")[0]) not in _OF_FIT:
+            raise UsageError(f"{name} has no key '{key}'; {nearest(head, (*beside, *_OF_FIT))}")
+    return settings
 
 
 def _numbers(value: Any, name: str) -> tuple[int, ...]:

@@ -6,10 +6,9 @@ import csv
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 from lidar2d import recipe, runs
-from lidar2d.compare.run import Run
+from lidar2d.compare.run import Run, as_settings
 from lidar2d.errors import DataError
 from lidar2d.results.numbers import numbers
 
@@ -24,9 +23,11 @@ def read_folder(path: Path) -> Run:
         UsageError: naming the file that is missing or unreadable.
     """
     report = path / "report.json"
-    metrics = _losses(path / "logs") | (numbers(_json(report)) if report.is_file() else {})
-    content = recipe.read(runs.saved_recipe(path))
-    judged = report.is_file() or not (content.get("trainer") or {}).get("report", True)
+    metrics = _losses(path / "logs") | (_reported(report) if report.is_file() else {})
+    saved = runs.saved_recipe(path)
+    content = recipe.read(saved)
+    settings = as_settings(content, saved)
+    judged = report.is_file() or not settings.get("trainer.report", True)
     return Run(path.resolve().name, str(path), content, metrics, judged and (path / "losses.json").is_file())
 
 
@@ -52,11 +53,12 @@ def _last(stage: str, file: Path) -> dict[str, float]:
     return found
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _reported(path: Path) -> dict[str, float]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: not readable: {error}") from None
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: holds no report")
-    return content
+    try:
+        return numbers(content)
+    except (TypeError, AttributeError, OverflowError):  # a list or a text in the place of numbers by name
+        raise DataError(f"{path}: holds no report of a run") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,7 +25,7 @@ class Matter:
         name: of the setting.
         values: as written, of each run that has it.
         scores: the metric of these runs.
-        numeric: all values are numbers.
+        numeric: all values are finite numbers.
         share: of the metric's variance that the setting explains alone, 0..1; none where it cannot be told.
         rank: Spearman's correlation with the metric, where values are numbers; none where it cannot be told.
     """
@@ -53,7 +54,7 @@ def _weighed(comparison: Comparison, name: str) -> Matter:
     pairs = [(each[name], run.metrics[comparison.metrics[0]]) for run, each in counted if name in each]
     raw = [value for value, _ in pairs]
     values, scores = [plain(value) for value in raw], [score for _, score in pairs]
-    numeric = bool(raw) and all(type(value) in (int, float) for value in raw)
+    numeric = bool(raw) and all(type(value) in (int, float) and math.isfinite(value) for value in raw)
     ranked = spearman([float(value) for value in raw], scores) if numeric else None
     return Matter(name, tuple(values), tuple(scores), numeric, explained(values, scores), ranked)
 

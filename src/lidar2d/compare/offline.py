@@ -15,7 +15,7 @@ from struct import unpack_from
 from typing import Any
 
 from lidar2d.compare.folder import NO_LOSS
-from lidar2d.compare.run import Run
+from lidar2d.compare.run import Run, as_settings
 from lidar2d.errors import DataError
 from lidar2d.wandb_login import load
 
@@ -23,6 +23,7 @@ _MAGIC = b":W&B\xe1\xbe\x00"
 _BLOCK = 32768
 _HEADER = 7
 _WHOLE, _FIRST, _LAST = 1, 2, 4
+_NOT_FINITE = ("NaN", "Infinity", "-Infinity")  # wandb's words for numbers that JSON does not have
 
 
 def log_of(folder: Path) -> Path | None:
@@ -42,16 +43,21 @@ def read_offline(logs: Sequence[Path]) -> Run | None:
         logs: of one id: a resumed run has several, oldest first.
 
     Raises:
-        UsageError: if wandb is not installed, or a file is no log of it.
+        UsageError: if wandb is not installed.
+        DataError: if a file is no log of it, or its run was stopped before it wrote anything.
     """
     load()
     from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]  # it chooses one by protobuf's version
 
-    name, config, metrics, finished = "", dict[str, Any](), dict[str, float](), False
+    name, config, metrics, finished, begun = "", dict[str, Any](), dict[str, float](), False, False
     for log in logs:
         finished = False
         for message in messages(log):
-            record = Record.FromString(message)
+            begun = True
+            try:
+                record = Record.FromString(message)
+            except Exception:  # protobuf's own, of which mypy knows nothing
+                raise DataError(f"{log}: holds what is no message of wandb's") from None
             kind = record.WhichOneof("record_type")
             if kind == "run":
                 name = record.run.display_name
@@ -62,8 +68,11 @@ def read_offline(logs: Sequence[Path]) -> Run | None:
                 metrics |= scalars(_values(record.history.item))
             elif kind == "exit":
                 finished = record.exit.exit_code == 0
+    if not begun:
+        raise DataError(f"{logs[-1]}: holds nothing; its run was stopped before it wrote anything")
     if not isinstance(config.get("recipe"), dict):
         return None
+    as_settings(config["recipe"], logs[-1])
     return Run(name, str(logs[-1].parent), config["recipe"], metrics, finished)
 
 
@@ -72,7 +81,9 @@ def scalars(values: dict[str, Any]) -> dict[str, float]:
     return {
         name: float(value)
         for name, value in values.items()
-        if type(value) in (int, float) and not name.startswith("_") and name.rpartition("/")[2] not in NO_LOSS
+        if (type(value) in (int, float) or value in _NOT_FINITE)
+        and not name.startswith("_")
+        and name.rpartition("/")[2] not in NO_LOSS
     }
 
 
@@ -86,7 +97,7 @@ def messages(log: Path) -> Iterator[bytes]:
         data = log.read_bytes()
     except OSError as error:
         raise DataError(f"{log}: not readable: {error.strerror}") from None
-    if not data.startswith(_MAGIC):
+    if not (data.startswith(_MAGIC) or _MAGIC.startswith(data)):  # a run that was killed at once wrote less than that
         raise DataError(f"{log}: is no log of wandb's")
     place, begun = len(_MAGIC), b""
     while place + _HEADER <= len(data):

@@ -56,11 +56,11 @@ def best_recipe(comparison: Comparison) -> str:
 def _best(comparison: Comparison) -> str:
     metric, count = comparison.metrics[0], len(comparison.runs)
     if comparison.best is None:
-        return f"no run has finished with {metric}"
+        return f"no run has finished with a finite number for {metric}"
     first = "highest" if comparison.goal == "maximize" else "lowest"
     said = f"sorted by {metric}, the {first} first"
     left = count - comparison.counted
-    return f"{said}; {left} of {count} runs left out: unfinished, or without it" if left else said
+    return f"{said}; {left} of {count} runs left out: unfinished, or without a finite number for it" if left else said
 
 
 def _weights(weighed: Sequence[Matter]) -> list[list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lidar2d import runs
@@ -11,20 +11,35 @@ from lidar2d.compare.folder import read_folder
 from lidar2d.compare.offline import id_of, log_of, read_offline
 from lidar2d.compare.online import PREFIX, read_online
 from lidar2d.compare.run import Run
-from lidar2d.errors import UsageError, nearest
+from lidar2d.errors import DataError, UsageError, nearest
 from lidar2d.paths import expanded
 
 _LINK = "latest-run"  # of wandb's, to one of the others
 
 
-def find(places: Sequence[str]) -> tuple[list[Run], int]:
-    """Read the runs of some places, and count those that are not of lidar2d.
+@dataclass(frozen=True)
+class Found:
+    """What lies in some places.
+
+    Args:
+        runs: of lidar2d.
+        others: how many runs are of other programs.
+        unreadable: what is wrong with runs that cannot be read, each in a line.
+    """
+
+    runs: list[Run]
+    others: int
+    unreadable: list[str]
+
+
+def find(places: Sequence[str]) -> Found:
+    """Read the runs of some places; one that cannot be read does not keep the others from being compared.
 
     Args:
         places: run folders, folders of them, folders of wandb's, or ``wandb:ENTITY/PROJECT[/ID]``.
 
     Raises:
-        UsageError: if there is no run in one of them.
+        UsageError: if there is no run in one of them, or none that can be read.
     """
     found: list[Run | None] = []
     folders: dict[Path, Path] = {}  # each once, however it is spelt
@@ -40,12 +55,24 @@ def find(places: Sequence[str]) -> tuple[list[Run], int]:
             log = log_of(folder)
             same = folders if log is None else logs.setdefault(id_of(log), {})
             same.setdefault(folder.resolve(), log or folder)
-    found += [read_folder(folder) for folder in folders.values()]
-    found += [read_offline(sorted(parts.values(), key=_begun)) for parts in logs.values()]
+    unreadable: list[str] = []
+    for folder in folders.values():
+        try:
+            found.append(read_folder(folder))
+        except UsageError as error:
+            unreadable.append(str(error))
+    for parts in logs.values():
+        try:
+            found.append(read_offline(sorted(parts.values(), key=_begun)))
+        except DataError as error:  # but not that wandb is not installed
+            unreadable.append(str(error))
     known = [run for run in found if run is not None]
+    if not known and unreadable:
+        more = f"\nnor can {len(unreadable) - 1} more be read" if unreadable[1:] else ""
+        raise UsageError(f"{unreadable[0]}{more}")
     if not known:
         raise UsageError(f"{', '.join(places)}: no run of lidar2d; what else wandb has logged has no recipe of it")
-    return _told_apart(known), len(found) - len(known)
+    return Found(_told_apart(known), len(found) - len(known), unreadable)
 
 
 def _runs_in(place: str) -> list[Path]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lidar2d.arguments import flags
-from lidar2d.compare.run import Run
+from lidar2d.compare.run import Run, as_settings
 from lidar2d.errors import UsageError, nearest
 from lidar2d.results.numbers import HEADLINES, from_report
 from lidar2d.words import MOVABLE
@@ -46,7 +46,7 @@ class Comparison:
 
     @property
     def counted(self) -> int:
-        """How many runs have finished and have the metric: they stand first."""
+        """How many runs have finished and have a finite value of the metric: they stand first."""
         return sum(_counts(run, self.metrics[0]) for run in self.runs)
 
     @property
@@ -149,11 +149,12 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _counts(run: Run, metric: str) -> bool:
-    return run.finished and metric in run.metrics
+    return run.finished and math.isfinite(run.metrics.get(metric, math.nan))
 
 
 def _place(run: Run, metric: str, upwards: bool) -> tuple[bool, float, str]:
     value = run.metrics.get(metric, 0.0)
+    value = value if math.isfinite(value) else 0.0  # nothing is in order beside a NaN
     return (not _counts(run, metric), -value if upwards else value, run.name)
 
 
@@ -178,10 +179,9 @@ def _usual(known: Sequence[str]) -> tuple[str, ...]:
 
 def _settings(run: Run) -> Settings:
     """Return the settings that what a run computes depends on."""
-    flat = flags(run.recipe)
     return {
         name: value
-        for name, value in flat.items()
+        for name, value in as_settings(run.recipe, run.place).items()
         if name == _KEPT or not (name.startswith("trainer.") or f"--{name}" in MOVABLE)
     }
 

@@ -34,11 +34,12 @@ def compare_places(argv: Sequence[str]) -> str:
     if not places:
         raise UsageError("compare needs runs: lidar2d compare runs/A runs/B, or a folder that holds them")
     metrics = [name for name in (asked or "").split(",") if name]
-    found, others = find(places)
-    comparison = compare(found, metrics, None if goal is None else _GOALS[goal])
+    found = find(places)
+    comparison = compare(found.runs, metrics, None if goal is None else _GOALS[goal])
     lines = [told(comparison)]
-    if others:
-        lines.append(f"left out: {others} {'run' if others == 1 else 'runs'} of other programs")
+    if found.others:
+        lines.append(f"left out: {found.others} {'run' if found.others == 1 else 'runs'} of other programs")
+    lines += [f"left out: {each}" for each in found.unreadable]
     if out is None:
         lines.append("--out DIR writes this, a plot of each setting, and the best recipe")
     else:
@@ -70,5 +71,5 @@ def _written(comparison: Comparison, folder: Path) -> str:
     except OSError as error:
         raise UsageError(f"cannot write in {folder}: {error.strerror}") from None
     if comparison.best is None:
-        return f"written     {folder}; no run has finished, so there is no best recipe"
+        return f"written     {folder}; no run counts, so there is no best recipe"
     return f"written     {folder}\nbest        lidar2d fit --method {folder / 'best.yaml'}"

@@ -26,7 +26,7 @@ class Saved:
     """A method with its weights, and what is known of how it came to them.
 
     Args:
-        name: of the recipe.
+        name: of the run's folder, or the recipe's with what it lacks: METHOD-untrained.
         method: in evaluation mode.
         content: every setting.
         trained_on: facts about the frames; none where it was never trained.
@@ -74,7 +74,7 @@ def restore(path: Path) -> Saved:
         raise UsageError(f"{run} has no {weights.name}: it has not finished; lidar2d fit --resume {run}")
     fill(method, read_weights(weights), str(weights))
     facts = folder.load_json(TRAINED_ON) if (run / TRAINED_ON).is_file() else {}
-    return Saved(runs.method_of(run), method, content, facts)
+    return Saved(run.resolve().name, method, content, facts)
 
 
 def untrained(name: str, flags: Sequence[str]) -> Saved:

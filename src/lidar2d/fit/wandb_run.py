@@ -6,13 +6,16 @@ Offline where there is no login, and never a prompt. ``lidar2d compare`` reads w
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
 
 from lidar2d import recipe, runs
 from lidar2d.environment import environment, named
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 PROJECT = "lidar2d"  # unless $WANDB_PROJECT names another
 _KEPT = "wandb.json"  # in a run folder: which wandb run goes on
+_IDENTITY = ("id", "project", "entity")  # what stands in it
 
 
 class WandbRun:
@@ -118,15 +122,34 @@ def opened(folder: RunFolder, options: TrainerOptions) -> Iterator[WandbRun]:
         yield WandbRun(run)
     except BaseException:
         run.finish(exit_code=1)
+        _tell(run)
         raise
     run.finish(exit_code=0)
+    _tell(run)
+
+
+def _tell(run: Run) -> None:
+    """Say in a line where the run is: its address, or what sends it there."""
+    if run.disabled:
+        return
+    said = sent_by(Path(run.dir).parent, run.id) if run.offline else run.url
+    Console(stderr=True).print(f"wandb       {said}", highlight=False, soft_wrap=True, markup=False)
+
+
+def sent_by(part: Path, id_: str) -> str:
+    """Return the command that sends an offline run, all parts of a resumed one.
+
+    Args:
+        part: the folder of the last part, ``wandb/offline-run-TIME-ID``.
+        id_: of the wandb run.
+    """
+    return shlex.join(["wandb", "sync", *map(str, sorted(part.parent.glob(f"offline-run-*-{id_}")))])
 
 
 def _begin(folder: RunFolder, options: TrainerOptions) -> Run:
     wandb = load()
     mode = None if has_login() or os.environ.get("WANDB_MODE") else "offline"
-    path = folder.path / _KEPT
-    kept = folder.load_json(_KEPT) if path.is_file() else {}
+    kept = identity(folder)
     config = {"recipe": recipe.read(folder.recipe), "environment": environment() | {"devices": _devices(options)}}
     where: dict[str, Any] = {}
     if "WANDB_SWEEP_ID" not in os.environ:  # an agent has named the project and the run
@@ -145,9 +168,23 @@ def _begin(folder: RunFolder, options: TrainerOptions) -> Run:
         go_on = f"WANDB_MODE=offline lidar2d fit --resume {folder.path}"
         raise UsageError(f"wandb refuses: {wrong(error)}\nto go on with its files in the run folder: {go_on}") from None
     if not run.disabled:
-        found = {"id": run.id, "project": run.project, "entity": run.entity}
+        found = dict(zip(_IDENTITY, (run.id, run.project, run.entity), strict=True))
         folder.save_json(_KEPT, {key: value for key, value in found.items() if value})
     return run
+
+
+def identity(folder: RunFolder) -> dict[str, str]:
+    """Return which wandb run a run folder began with; nothing of a new one.
+
+    Raises:
+        UsageError: if the file that says it says something else.
+    """
+    path = folder.path / _KEPT
+    kept = folder.load_json(_KEPT) if path.is_file() else {}
+    named = isinstance(kept, dict) and all(key in _IDENTITY and isinstance(value, str) for key, value in kept.items())
+    if not named or (kept and "id" not in kept):
+        raise UsageError(f"{path}: names no run of wandb's; remove it, and a new one begins there")
+    return dict(kept)
 
 
 def _devices(options: TrainerOptions) -> str:

@@ -97,9 +97,15 @@ def test_weather_without_meaning_is_told(two):
         Weathered(two, Weather(corruptions=("fogg",)), None)
     with pytest.raises(UsageError, match="severities 1 to 5; 6 was asked for"):
         Weathered(two, Weather(corruptions=("fog",), severities=(6,)), None)
-    for corruptions, severities in (((), (1,)), (("fog", "fog"), (1,)), (("fog",), ())):
-        with pytest.raises(SettingError):
+    for corruptions, severities, told in (
+        ((), (1,), "corruptions is []; name at least one, or leave it out for all"),
+        (("fog", "fog"), (1,), "corruptions is ['fog', 'fog']; each must stand once"),
+        (("fog",), (), "severities is []; name at least one, or leave it out for all"),
+        (("fog",), (1, 1), "severities is [1, 1]; each must stand once"),
+    ):
+        with pytest.raises(SettingError) as error:
             Weathered(two, Weather(corruptions=corruptions, severities=severities), None)
+        assert str(error.value) == f"--data.weather.{told}"
     with pytest.raises(UsageError, match="no frame has a clear condition"):
         Weathered(Part(two, [1, 2]), WEATHER, None)
 

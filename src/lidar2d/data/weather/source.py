@@ -56,10 +56,11 @@ class Weather:
             found += [Bad(table, name, each) for each in (there if self.severities is None else self.severities)]
         for bad in found:
             table.at(bad.name, bad.severity)
-        if not found:
-            raise SettingError("corruptions", names, "name at least one, and one severity")
-        if len(set(map(str, found))) < len(found):
-            raise SettingError("corruptions", names, "each must stand once, and each severity")
+        for setting, given in (("corruptions", self.corruptions), ("severities", self.severities)):
+            if given is not None and not given:
+                raise SettingError(f"--data.weather.{setting}", given, "name at least one, or leave it out for all")
+            if given is not None and len(set(given)) < len(given):
+                raise SettingError(f"--data.weather.{setting}", given, "each must stand once")
         return found
 
 
