@@ -23,7 +23,17 @@ def commit() -> str:
     if not (top / ".git").exists():
         return ""
     try:
-        words = ["git", "-C", str(top), "describe", "--always", "--dirty=+", "--abbrev=10", "--exclude=*"]
+        words = [
+            "git",
+            "--no-optional-locks",
+            "-C",
+            str(top),
+            "describe",
+            "--always",
+            "--dirty=+",
+            "--abbrev=10",
+            "--exclude=*",
+        ]
         return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -24,10 +25,9 @@ from lidar2d.data.module import LidarData
 from lidar2d.errors import UsageError
 from lidar2d.fit.folder import RunFolder
 from lidar2d.fit.saved import Saved, resolve, restore, untrained
-from lidar2d.leaderboard.board import Row
 from lidar2d.progress import bars
 from lidar2d.results.measures import headline
-from lidar2d.results.record import CLEAR, Record
+from lidar2d.results.record import CLEAR, Record, by_corruption
 from lidar2d.results.store import Store
 from lidar2d.writing import locked
 
@@ -178,11 +178,11 @@ def judge_words(judged: Judged, roots: Mapping[str, str]) -> list[str]:
 
 def _headline(records: Sequence[Record]) -> str:
     """Say what an evaluation came to; in bad weather clear air and the mean, which tables show, and not the pool."""
-    last, row = records[-1], Row(records[0].method, tuple(records))
-    metric = headline(row.about.metrics) if row.about.metrics else ""
-    clear, bad = row.spread(CLEAR, metric), row.bad(metric)
-    if clear is not None and bad is not None:
-        said = f"clear: {metric} {clear.mean:.2f}, bad weather: {metric} {bad.mean:.2f}"
+    last, metric = records[-1], next((headline(each.metrics) for each in records if each.metrics), "")
+    clear = [each.metrics[metric] for each in records if each.condition == CLEAR and metric in each.metrics]
+    bad = [fmean(own) for own in by_corruption(records, metric).values()]
+    if clear and bad:
+        said = f"clear: {metric} {clear[0]:.2f}, bad weather: {metric} {fmean(bad):.2f}"
     else:
         said = f"{last.condition}: {', '.join(f'{name} {value:.2f}' for name, value in list(last.metrics.items())[:2])}"
     return f"  {said}  ({last.seconds:.0f} s)"

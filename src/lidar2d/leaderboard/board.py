@@ -14,7 +14,7 @@ from lidar2d.errors import DataError
 from lidar2d.leaderboard.intervals import Draws, Estimate, estimate, over_seeds
 from lidar2d.results.baseline import Baseline
 from lidar2d.results.measures import decimals, headline, measure, score
-from lidar2d.results.record import CLEAR, Record, Source, severity_of
+from lidar2d.results.record import CLEAR, Record, Source, by_corruption, severity_of
 from lidar2d.results.robustness import Robustness, summary
 
 ALL = "all"
@@ -94,13 +94,11 @@ class Row:
 
     def _corrupted(self, metric: str) -> dict[int, dict[str, list[float]]]:
         """Return a number at every severity of every corruption, by seed."""
-        found: dict[int, dict[str, list[float]]] = {}
-        for records in self.by_condition.values():
-            for record in records:
-                if record.severity and metric in record.metrics:
-                    own = found.setdefault(record.seed, {})
-                    own.setdefault(record.condition, []).append(record.metrics[metric])
-        return found
+        of_seeds: dict[int, list[Record]] = {}
+        for record in self.records:
+            of_seeds.setdefault(record.seed, []).append(record)
+        found = {seed: by_corruption(own, metric) for seed, own in of_seeds.items()}
+        return {seed: own for seed, own in found.items() if own}
 
 
 def digits(tables: Sequence[Table], metric: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -28,6 +29,15 @@ _SPELT = re.compile(r"(.+)-([1-5])")
 def spelt(corruption: str, severity: int) -> str:
     """Return the condition of frames under a corruption, such as ``fog-3``."""
     return f"{corruption}-{severity}"
+
+
+def by_corruption(records: Iterable[Record], metric: str) -> dict[str, list[float]]:
+    """Return a number of one evaluation's records at every severity of every corruption."""
+    found: dict[str, list[float]] = {}
+    for record in records:
+        if record.severity and metric in record.metrics:
+            found.setdefault(record.condition, []).append(record.metrics[metric])
+    return found
 
 
 def severity_of(condition: str) -> tuple[str, int]:
