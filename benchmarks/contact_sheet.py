@@ -4,8 +4,8 @@
         [--data synthetic] [--root FOLDER] [--split smoke] [--index 0] [--camera 0] [--width 208]
 
 LiDAR is drawn from above, 40 metres to each side, the car in the middle heading up; echoes of the weather are red. The
-sheets in docs/ are of the synthetic town, 184 pixels wide (--width).
-Frames of most data sets may not be shown to everybody: mind their licence.
+sheets in docs/ are of the synthetic town, 184 pixels wide (--width). Frames of most data sets may not be shown to
+everybody: mind their licence.
 """
 
 from __future__ import annotations

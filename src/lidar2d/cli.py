@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from lidar2d import __version__, listing, manual, runs, words
+from lidar2d import __version__, listing, manual, recipe, runs, words
 from lidar2d.errors import DataError, UsageError, nearest, within
 from lidar2d.paths import expanded
 
@@ -133,7 +133,7 @@ def _run(told: words.FitWords, parser: ArgumentParser, settings: Namespace, cont
     from lidar2d.fit import fit, rehearse
     from lidar2d.fit.folder import RunFolder
 
-    within(0, 2**32 - 1, **{"--seed": settings.seed})
+    within(0, recipe.LARGEST_SEED, **{"--seed": settings.seed})
     torch.manual_seed(settings.seed)  # the networks' first weights
     if told.resume and told.run is not None and RunFolder(told.run).start.is_file():
         arguments.forget_weights(settings)  # `content` keeps them

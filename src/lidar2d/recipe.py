@@ -13,6 +13,8 @@ import yaml
 from lidar2d.errors import UsageError, nearest
 from lidar2d.paths import expanded
 
+LARGEST_SEED = 2**32 - 1  # that all sources of what is random take
+
 _PACKAGE = Path(__file__).resolve().parent
 _NO_VALUE = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)  # of a tag or a number
 # where their names are not their folders'

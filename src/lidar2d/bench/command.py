@@ -13,16 +13,13 @@ from lidar2d.arguments import build, eval_parser, parse
 from lidar2d.bench.evaluate import Place, evaluate
 from lidar2d.bench.gallery import Gallery
 from lidar2d.bench.protocol import Session
-from lidar2d.bench.suite import Cell
+from lidar2d.bench.suite import RESERVED, Cell
 from lidar2d.data.module import LidarData
 from lidar2d.errors import DataError, UsageError, within
 from lidar2d.fit.saved import Saved
 from lidar2d.progress import bars
 from lidar2d.results.record import Record
-from lidar2d.results.record import parse as parse_record
 from lidar2d.results.store import Store
-
-_MOST_SEED = 2**32 - 1
 
 
 def judge_one(
@@ -44,7 +41,7 @@ def judge_one(
     parser = eval_parser(LidarData)
     own = [] if card is not None else ["--data.card", str(given["card"])]
     settings = parse(parser, [*own, *root, *flags])
-    within(0, _MOST_SEED, seed=settings.seed)
+    within(0, recipe.LARGEST_SEED, seed=settings.seed)
     data: LidarData = build(parser, settings).data
     cell = Cell(name, settings.seed, data.card.name, recipe.called("protocols", protocol), settings.labels)
     device = device_named(settings.device)
@@ -52,15 +49,15 @@ def judge_one(
     with bars(console) as progress:
         gallery = None if images is None else Gallery(images, data.card, str(cell))
         session = Session(settings.seed, progress, workers=data.workers, look=gallery)
-        records = evaluate(saved, cell, protocol, data, session, Place("eval"), device)
+        records = evaluate(saved, cell, protocol, data, session, Place(RESERVED), device)
     text = table(records)
     if gallery is not None:
         text += f"\npictures  {gallery.write()}" if gallery.drawn else "\nthis protocol has nothing to draw"
     if results is None:
         return text
     store = Store(results)
-    lost = replaced(store, records)
     try:
+        lost = replaced(store.of(RESERVED, name), records)
         written = store.add(records)
     except DataError as error:
         print(text)  # the numbers are not lost with the file
@@ -71,18 +68,12 @@ def judge_one(
     return f"{text}\nrecords  {', '.join(map(str, written))}"
 
 
-def replaced(store: Store, records: Sequence[Record]) -> list[str]:
-    """Return the digests of other weights whose records of the same evaluation these take the place of."""
+def replaced(before: Sequence[Record], records: Sequence[Record]) -> list[str]:
+    """Return the digests of other weights whose records of the same evaluation new ones take the place of."""
     fresh = next((record for record in records if not record.error), None)
     if fresh is None:  # what fails leaves numbers as they are
         return []
-    try:
-        lines = store.path(fresh.suite, fresh.method).read_text(encoding="utf-8").split("\n")
-        found = [parse_record(line) for line in lines if line]
-    except (OSError, ValueError, DataError):  # there is none yet, or the store itself refuses it, and says why
-        return []
-    before = {each.weights for each in found if each.evaluation == fresh.evaluation}
-    return sorted(before - {fresh.weights, ""})
+    return sorted({each.weights for each in before if each.evaluation == fresh.evaluation} - {fresh.weights, ""})
 
 
 def device_named(name: str) -> torch.device:

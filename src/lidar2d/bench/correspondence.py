@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
-from lidar2d.bench.protocol import ALL, Protocol, Session, Splits, Verdict, by_condition
+from lidar2d.bench.protocol import ALL, Protocol, Reads, Session, Splits, Verdict, by_condition
 from lidar2d.data.card import Card
 from lidar2d.data.source import Moving, Source
 from lidar2d.data.stream import frame_seed
@@ -50,7 +49,7 @@ class Correspondence(Protocol):
         within(1, points=points, frames=frames)
         self.stride, self.points, self.frames = stride, points, frames
 
-    def reads(self, card: Card) -> Literal["points", "images"]:  # noqa: ARG002 as of every data set
+    def reads(self, card: Card) -> Reads:  # noqa: ARG002 as of every data set
         """Return that images are read."""
         return "images"
 

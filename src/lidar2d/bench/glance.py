@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
 from lidar2d.bench.neighbours import Bank, Read, draw, fill
-from lidar2d.bench.protocol import ALL, Look, Protocol, Session, Splits, Verdict, by_condition
+from lidar2d.bench.protocol import ALL, Look, Protocol, Reads, Session, Splits, Verdict, by_condition
 from lidar2d.bench.tsne import STEPS, tsne
 from lidar2d.data.card import Card
 from lidar2d.data.twins import scenes
@@ -43,13 +42,11 @@ class Glance(Protocol):
         rows: of each judged frame.
     """
 
-    def __init__(
-        self, of: Literal["points", "images"], neighbours: int = 20, bank: int = 20000, rows: int = 512
-    ) -> None:
+    def __init__(self, of: Reads, neighbours: int = 20, bank: int = 20000, rows: int = 512) -> None:
         within(1, neighbours=neighbours, bank=bank, rows=rows)
         self.of, self.neighbours, self.bank, self.rows = of, neighbours, bank, rows
 
-    def reads(self, card: Card) -> Literal["points", "images"]:  # noqa: ARG002 as of every data set
+    def reads(self, card: Card) -> Reads:  # noqa: ARG002 as of every data set
         """Return whose features are looked at."""
         return self.of
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from lidar2d.bench.neighbours import draw, fill
-from lidar2d.bench.protocol import ALL, Protocol, Session, Splits, Verdict, by_condition
+from lidar2d.bench.protocol import ALL, Protocol, Reads, Session, Splits, Verdict, by_condition
 from lidar2d.data.card import Card
 from lidar2d.data.descriptors import voxel_shape
 from lidar2d.data.twins import scene_names
@@ -44,7 +43,7 @@ class Normals(Protocol):
         within(0.1, 10, voxel=voxel)
         self.neighbours, self.bank, self.rows, self.voxel = neighbours, bank, rows, voxel
 
-    def reads(self, card: Card) -> Literal["points", "images"]:  # noqa: ARG002 as of every data set
+    def reads(self, card: Card) -> Reads:  # noqa: ARG002 as of every data set
         """Return that images are read."""
         return "images"
 

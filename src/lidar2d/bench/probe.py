@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchmetrics import Metric
 
-from lidar2d.bench.protocol import ALL, Protocol, Session, Splits, Verdict, by_condition, needed, rows_of
+from lidar2d.bench.protocol import ALL, Protocol, Reads, Session, Splits, Verdict, by_condition, needed, rows_of
 from lidar2d.data.augment import Augment
 from lidar2d.data.batches import TrainingFrames
 from lidar2d.data.card import Card
@@ -77,7 +77,7 @@ class Probe(Protocol):
         """Whether heads of several learning rates are trained."""
         return len(self.training.rates) > 1
 
-    def reads(self, card: Card) -> Literal["points", "images"]:
+    def reads(self, card: Card) -> Reads:
         """Return what the task reads."""
         return self.task(card).reads
 

@@ -23,7 +23,6 @@ UNREAD = (
     *("superpixels", "weak_labels", "label_folder", "bad_files"),
 )
 _PERCENT = (1, 5, 10, 25, 50, 100)
-_LARGEST_SEED = 2**32 - 1
 _OF_FIT = ("config", "method", "data", "trainer")  # what a setting of a training begins with
 
 
@@ -154,8 +153,8 @@ def load_suite(name: str) -> Suite:
         if twice := sorted(square for square, times in Counter(squares).items() if times > 1):
             raise UsageError(f"{twice[0][1]} on {twice[0][0]} stands twice in judge; files need names of their own")
         seeds = _numbers(given.get("seeds", [0]), "seeds")
-        if max(seeds) > _LARGEST_SEED:
-            raise UsageError(f"seeds has {max(seeds)}; the largest is {_LARGEST_SEED}")
+        if max(seeds) > recipe.LARGEST_SEED:
+            raise UsageError(f"seeds has {max(seeds)}; the largest is {recipe.LARGEST_SEED}")
         version = given.get("version", 1)
         if type(version) is not int or version < 0:
             raise UsageError(f"version is {version!r:.60}; it must be a whole number")

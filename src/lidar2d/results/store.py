@@ -40,6 +40,15 @@ class Store:
         """
         return [record for path in filter(_of_records, _inside(self.folder / suite)) for record in self._read(path)]
 
+    def of(self, suite: str, method: str) -> list[Record]:
+        """Return the records of one method of a suite; none where it has no file.
+
+        Raises:
+            DataError: naming the file and the line that is no record of its place, or stands there twice.
+        """
+        path = self.path(suite, method)
+        return list(self._read(path)) if path.exists() else []
+
     def add(self, records: Iterable[Record]) -> list[Path]:
         """Put records in the place of those of the same cells, and return the files that were written.
 
@@ -62,7 +71,7 @@ class Store:
     def _add(self, path: Path, fresh: Sequence[Record]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path.with_name(f".{path.name}.lock")):
-            found = list(self._read(path)) if path.exists() else []
+            found = self.of(fresh[0].suite, fresh[0].method)
             judged = {(each.evaluation, each.suite_version) for each in found if not each.error}
             added = [each for each in fresh if not each.error or (each.evaluation, each.suite_version) not in judged]
             again = {each.evaluation for each in added}

@@ -115,7 +115,9 @@ class Weathered:
         found = resize(clear, self.image_size) if bad is None else self._bad(clear, bad)
         token, condition = self.tokens[index], self.conditions[index]
         told = self.fingerprints[token] = fingerprint(found)
-        if bad is None or bad.corruption.everywhere or told != fingerprint(resize(clear, self.image_size)):
+        if condition not in self.changed and (
+            bad is None or bad.corruption.everywhere or told != fingerprint(resize(clear, self.image_size))
+        ):
             self.changed.add(condition)
         if self.clear_points:
             found = replace(found, points=clear.points, labels=clear.labels, boxes=clear.boxes)
