@@ -61,7 +61,7 @@ class Correspondence(Protocol):
             UsageError: if no point is seen twice.
         """
         assert isinstance(encoder, ImageEncoder)
-        encoder.eval()
+        encoder = session.remembering(encoder.eval())
         groups = {name: rows for name, rows in by_condition(splits.test).items() if name != ALL}
         chosen = {name: _spaced(rows, self.frames) for name, rows in groups.items()}
         advance = session.progress("frames", sum(map(len, chosen.values())))

@@ -57,7 +57,7 @@ class Glance(Protocol):
         Raises:
             UsageError: if frames have no labels.
         """
-        encoder.eval()
+        encoder = session.remembering(encoder.eval())
         test = splits.test
         read = _reader(encoder)
         bank = fill(splits.learn, read, self.bank, session)

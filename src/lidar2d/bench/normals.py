@@ -55,7 +55,7 @@ class Normals(Protocol):
             UsageError: if no surface is seen in an image.
         """
         assert isinstance(encoder, ImageEncoder)
-        encoder.eval()
+        encoder = session.remembering(encoder.eval())
         test = splits.test
 
         def reader(frame: Frame) -> tuple[Tensor, Tensor]:

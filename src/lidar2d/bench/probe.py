@@ -102,6 +102,8 @@ class Probe(Protocol):
         advance = session.progress("heads", self.training.total(shown.steps))
         heads = train_heads(task, encoder.channels, shown, self.training, session.seed, advance, tuned)
         asked.encoder.eval()
+        if not self.tune:
+            asked = replace(asked, encoder=self._prepared(session.remembering(encoder)))
         best = self.training.rates[0] if choose is None else self._best(asked, heads, choose)
         chosen = f"last, rate {best:g} of {len(heads)} on val" if self.chooses else "last"
         return self._verdicts(asked, heads[best], splits.test, chosen)

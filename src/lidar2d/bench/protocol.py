@@ -11,6 +11,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from lidar2d.bench.remembered import E, Memory
 from lidar2d.data.card import Card
 from lidar2d.data.source import Source
 from lidar2d.errors import UsageError
@@ -76,6 +77,7 @@ class Session:
         keep: a folder for features, unless they are not to be kept; what is there already is not computed again.
         workers: processes that read frames.
         look: is shown every judged frame, or a map of features, unless nobody looks.
+        memory: of the features of judged frames, for protocols that ask of the same ones.
     """
 
     seed: int
@@ -83,6 +85,11 @@ class Session:
     keep: Path | None = None
     workers: int = 0
     look: Look | None = None
+    memory: Memory | None = None
+
+    def remembering(self, encoder: E) -> E:
+        """Return an encoder in evaluation mode as one that remembers, if there is a memory."""
+        return encoder if self.memory is None else self.memory.of(encoder)
 
 
 class Protocol(ABC):

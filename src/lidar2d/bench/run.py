@@ -20,6 +20,7 @@ from lidar2d import recipe, runs, words
 from lidar2d.arguments import build, eval_parser, flags, parse
 from lidar2d.bench.evaluate import Place, evaluate, failed
 from lidar2d.bench.protocol import Session
+from lidar2d.bench.remembered import Memory
 from lidar2d.bench.suite import Cell, Judged, Suite
 from lidar2d.data.module import LidarData
 from lidar2d.errors import UsageError
@@ -71,11 +72,11 @@ class Bench:
                     left += len(own)
                     self._say(f"{run} is another process's; its {len(own)} cells are left to that")
                     continue
-                saved = self._fitted(method, seed, run, lock)
+                saved, memory = self._fitted(method, seed, run, lock), Memory()
                 for cell in own:
                     at += 1
                     self._say(f"[{at}/{len(cells)}] {cell}")
-                    records = saved if isinstance(saved, str) else self._evaluated(saved, cell)
+                    records = saved if isinstance(saved, str) else self._evaluated(saved, cell, memory)
                     if isinstance(records, str):
                         failures += 1
                         self._say(f"failed: {records}")
@@ -129,14 +130,14 @@ class Bench:
             found = [line for line in lines if line.startswith("lidar2d: ")] or lines[-1:]
             raise UsageError(f"fit: {' '.join(found).removeprefix('lidar2d: ') or f'status {process.returncode}'}")
 
-    def _evaluated(self, saved: Saved, cell: Cell) -> list[Record] | str:
+    def _evaluated(self, saved: Saved, cell: Cell, memory: Memory) -> list[Record] | str:
         """Evaluate a cell; return its records, or why there are none."""
         try:
             judged, name = self.suite.judged(cell)
             parser = eval_parser(LidarData)
             data: LidarData = build(parser, parse(parser, judge_words(judged, self.roots))).data
             with bars(self.console) as progress:
-                session = Session(cell.seed, progress, workers=data.workers)
+                session = Session(cell.seed, progress, workers=data.workers, memory=memory)
                 records = evaluate(saved, cell, name, data, session, self._place, self.device)
         except Exception as error:  # whatever it is, the other cells go on
             return " ".join(str(error).split())[:400] or type(error).__name__

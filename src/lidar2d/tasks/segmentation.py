@@ -191,7 +191,10 @@ class PixelSegmentation(_Segmentation):
 
     def loss(self, output: Tensor, truth: Tensor) -> Tensor:
         """Return cross-entropy over pixels, and the Lovász-softmax loss where it has a weight."""
-        scores = _enlarged(output, truth).permute(0, 2, 3, 1)
+        scores = _enlarged(output, truth)
+        if not self.lovasz and (truth >= 0).any():
+            return cross_entropy(scores, truth, ignore_index=-1)  # twice as fast where nothing is turned round
+        scores = scores.permute(0, 2, 3, 1)
         return self._wrong(scores.flatten(0, 2), truth.flatten())
 
     def answer(self, output: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
