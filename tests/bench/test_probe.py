@@ -8,7 +8,7 @@ from lidar2d.bench.probe import Probe, Window
 from lidar2d.bench.protocol import Session, Splits
 from lidar2d.data.augment import Augment
 from lidar2d.data.card import load_card
-from lidar2d.errors import SettingError
+from lidar2d.errors import SettingError, UsageError
 from lidar2d.frame import Frame
 from lidar2d.metrics.resampled import DRAWS
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
@@ -138,6 +138,51 @@ def test_augmented_frames_are_shown_another_way_each_time_and_the_same_by_the_se
         seen.append(torch.cat(shown))
     assert torch.equal(seen[0], seen[1])
     assert not torch.allclose(seen[0], seen[2], atol=0.1)
+
+
+def test_frames_that_are_encoded_once_are_moved_with_the_features_they_have():
+    net, plain = Classes(), Classes()
+    augment = Augment(rotate=180, scale=(0.9, 1.1), flip_points="each")
+    net.factor.data.fill_(1.0)
+    plain.factor.data.fill_(1.0)
+    task, training = Turned, Training((0.1,), epochs=3, batch_size=4)
+    once = verdicts(Probe(task, training, augment=augment, once=True), net)
+    assert once == verdicts(Probe(task, training, augment=augment), plain)  # for this encoder sees intensities alone
+    shown, judged = net.seen[:4], net.seen[4:]
+    assert len(judged) == len(Frames())
+    places = [Frames()[row].points[:, :3] for row in range(4)]
+    assert sorted(points.tolist() for points in shown) == sorted(points.tolist() for points in places)
+
+
+class Turned(PointSegmentation):
+    """Features beside places, so that heads learn where points were moved to."""
+
+    def features(self, encoder, batch):
+        return super().features(encoder, batch) + batch.points[:, :1] / 100
+
+
+class Mapped(Classes):
+    """A network that maps the ground."""
+
+    def from_above(self, batch, xy):
+        return torch.zeros(len(batch), xy.shape[-2], CLASSES)
+
+
+def test_what_cannot_be_moved_after_it_is_encoded_is_refused():
+    turn = Augment(rotate=180)
+    for given in (
+        {},
+        {"augment": Augment()},
+        {"augment": Augment(rotate=180, thin=0.1)},
+        {"augment": Augment(rotate=180, photometric=1.0)},
+        {"augment": turn, "tune": 0.1},
+    ):
+        with pytest.raises(SettingError, match="once is True; it needs"):
+            Probe(PointSegmentation, TRAINING, once=True, **given)
+    with pytest.raises(SettingError, match="once is True; it is of points"):
+        verdicts(Probe(PixelSegmentation, TRAINING, augment=turn, once=True), FrozenCells())
+    with pytest.raises(UsageError, match="Mapped maps the ground"):
+        verdicts(Probe(PointSegmentation, TRAINING, augment=turn, once=True), Mapped())
 
 
 def test_an_image_and_its_mirror_image_are_heard_alike():

@@ -156,7 +156,7 @@ def test_a_link_survives_a_new_measurement(records, tmp_path):
 
 def test_what_failed_says_why(page):
     given = content(page)
-    (row,) = [row for row in section(given, protocol="det3d-lp/town@1")["rows"] if row["failed"]]
+    (row,) = [row for row in section(given, protocol="det3d-lp/town@2")["rows"] if row["failed"]]
     assert (row["method"], row["seeds"]) == ("hvdistill", 2)
     assert [told(given["records"]["fields"]["error"], each) for each in row["failed"]] == [made_up._ERROR]
     assert sum(len(each["failed"]) for shown in given["sections"] for each in shown["rows"]) == 1

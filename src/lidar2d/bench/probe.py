@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from torchmetrics import Metric
 
 from lidar2d.bench.protocol import ALL, Protocol, Reads, Session, Splits, Verdict, by_condition, needed, rows_of
+from lidar2d.bench.unmoved import Unmoved, moves_alone
 from lidar2d.data.augment import Augment
 from lidar2d.data.batches import TrainingFrames
 from lidar2d.data.card import Card
@@ -51,6 +52,7 @@ class Probe(Protocol):
         training: of the heads.
         conditions: of the frames that heads learn from.
         augment: what is random about those frames; without it frozen features are computed once and kept.
+        once: each frame of points is encoded once, as it is; augmentation moves points with the features they have.
         tune: the encoder's learning rate, times that of the head; 0 leaves it frozen, in evaluation mode.
         window: through which an image encoder sees the frames, where they are larger; without it they are seen whole.
         mirror: what is said of a judged image is averaged with what is said of its mirror image.
@@ -62,6 +64,7 @@ class Probe(Protocol):
         training: Training,
         conditions: Literal["clear", "all"] = "all",
         augment: Augment | None = None,
+        once: bool = False,
         tune: float = 0.0,
         window: Window | None = None,
         mirror: bool = False,
@@ -69,8 +72,13 @@ class Probe(Protocol):
         within(0, 1000, tune=tune)
         if tune and len(training.rates) > 1:
             raise SettingError("rates", training.rates, "an encoder that is tuned trains with one rate")
+        if once and (augment is None or tune or not moves_alone(augment)):
+            needs = (
+                "a frozen encoder, and augmentation that turns, shifts, scales or mirrors points and does nothing else"
+            )
+            raise SettingError("once", once, f"it needs {needs}")
         self.task, self.training, self.conditions = task, training, conditions
-        self.augment, self.tune, self.window, self.mirror = augment, tune, window, mirror
+        self.augment, self.once, self.tune, self.window, self.mirror = augment, once, tune, window, mirror
 
     @property
     def chooses(self) -> bool:
@@ -90,6 +98,8 @@ class Probe(Protocol):
         learn = needed(splits.learn, "to learn from", "--data.probe")
         choose = needed(splits.choose, "to choose a learning rate on", "--data.val") if self.chooses else None
         task = self.task(learn.card)
+        if self.once and task.reads == "images":
+            raise SettingError("once", self.once, "it is of points; the task reads images")
         for source in (learn, choose, splits.test):
             if source is not None:  # so that what could never be judged is told at once
                 task.truth(collate([source[0]]))
@@ -128,6 +138,8 @@ class Probe(Protocol):
         """Show each frame once an epoch, another way each time; features of a tuned encoder carry gradients."""
         task, encoder, session, size = asked.task, asked.encoder, asked.session, self.training.batch_size
         augment, tuned = self.augment or Augment(), bool(self.tune)
+        if self.once and isinstance(encoder, PointEncoder):
+            encoder = Unmoved(encoder, source)
         frames = TrainingFrames(source, session.seed, augment, getattr(source, "image_size", None), None, "stop")
 
         def keys(epoch: int) -> list[list[Key]]:

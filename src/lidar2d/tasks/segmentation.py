@@ -64,13 +64,13 @@ class _Segmentation(Task):
 
     def _wrong(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of rows (P, C) with labels (P,)."""
-        rows = (labels >= 0).nonzero()[:, 0]
-        if not len(rows):
+        known = labels >= 0
+        if not known.any():
             return logits[:0].sum()
-        if len(rows) < len(labels):
-            logits, labels = logits.index_select(0, rows), labels[rows]
-        loss = cross_entropy(logits, labels)
-        return loss if not self.lovasz else loss + self.lovasz * lovasz_softmax(logits.softmax(1), labels)
+        loss = cross_entropy(logits, labels, ignore_index=-1)
+        if not self.lovasz:
+            return loss
+        return loss + self.lovasz * lovasz_softmax(logits[known].softmax(1), labels[known])
 
 
 @dataclass(frozen=True)
@@ -191,10 +191,7 @@ class PixelSegmentation(_Segmentation):
 
     def loss(self, output: Tensor, truth: Tensor) -> Tensor:
         """Return cross-entropy over pixels, and the Lovász-softmax loss where it has a weight."""
-        scores = _enlarged(output, truth)
-        if not self.lovasz and (truth >= 0).any():
-            return cross_entropy(scores, truth, ignore_index=-1)  # twice as fast where nothing is turned round
-        scores = scores.permute(0, 2, 3, 1)
+        scores = _enlarged(output, truth).permute(0, 2, 3, 1)
         return self._wrong(scores.flatten(0, 2), truth.flatten())
 
     def answer(self, output: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
@@ -204,4 +201,5 @@ class PixelSegmentation(_Segmentation):
 
 def _enlarged(maps: Tensor, truth: Tensor) -> Tensor:
     """Return maps (V, C, h, w) at the resolution of the truth (V, H, W)."""
+    maps = maps.contiguous(memory_format=torch.channels_last)  # so that losses have a pixel's scores side by side
     return interpolate(maps, truth.shape[-2:], mode="bilinear", align_corners=False)
