@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.functional import normalize
 
 from lidar2d.bench.glance import Glance
 from lidar2d.bench.neighbours import Bank
@@ -104,6 +105,15 @@ def test_one_neighbour_that_is_the_same_outvotes_four_that_are_not():
     features = torch.tensor([[1.0, 0, 0], *[[1.0, 1, 0]] * 4])
     bank = Bank(features, torch.tensor([1, 0, 0, 0, 0]))
     assert Glance("images", neighbours=5)._vote(bank, features[:2], 2).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(("rows", "count"), [(3, 5), (99, 10), (100, 3), (250, 10), (2000, 7)])
+def test_nearest_rows_are_those_of_a_full_sort(rows, count):
+    features, queries = torch.randn(rows, 8), torch.randn(70, 8)
+    cosines, found = Bank(features, torch.zeros(rows)).nearest(queries, count)
+    expected = (normalize(queries.double(), dim=1) @ normalize(features.double(), dim=1).T).sort(descending=True)
+    assert torch.equal(found, expected.indices[:, :count])
+    torch.testing.assert_close(cosines, expected.values[:, :count].float())
 
 
 def test_twins_that_are_equal_have_the_similarity_one_and_others_less():

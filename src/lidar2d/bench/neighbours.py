@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, pad
 
 from lidar2d.bench.protocol import Session, needed, rows_of
 from lidar2d.data.source import Source
@@ -18,7 +18,8 @@ from lidar2d.frame import Frame
 
 # a frame in; rows of features (P, C) and what is known of each row (P,) or (P, K) out
 Read = Callable[[Frame], tuple[Tensor, Tensor]]
-_CHUNK = 4096  # queries that are compared at once
+_CHUNK = 64  # queries that are compared at once: what they say of all rows fits a cache
+_BLOCK = 100
 
 
 class Bank:
@@ -31,14 +32,22 @@ class Bank:
 
     def __init__(self, features: Tensor, truth: Tensor) -> None:
         self.features, self.truth = normalize(features, dim=1), truth
+        self._blocks = pad(self.features, (0, 0, 0, -len(features) % _BLOCK))
 
     def nearest(self, queries: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Return the cosines (P, count) of the most alike features, the best first, and their rows (P, count)."""
-        found = [
-            (normalize(part, dim=1) @ self.features.T).topk(min(count, len(self.features)))
-            for part in torch.split(queries, _CHUNK)
-        ]
-        return torch.cat([each.values for each in found]), torch.cat([each.indices for each in found])
+        found = [self._best(normalize(part, dim=1), count) for part in torch.split(queries, _CHUNK)]
+        return torch.cat([cosines for cosines, _ in found]), torch.cat([rows for _, rows in found])
+
+    def _best(self, queries: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Look only into those blocks of rows whose best ones are the best: to sort all takes twice as long."""
+        alike = queries @ self._blocks.T
+        alike[:, len(self.features) :] = -torch.inf
+        alike = alike.view(len(queries), -1, _BLOCK)
+        count = min(count, len(self.features))
+        chosen = alike.amax(-1).topk(min(count, alike.shape[1])).indices
+        cosines, place = alike.gather(1, chosen[..., None].expand(-1, -1, _BLOCK)).flatten(1).topk(count)
+        return cosines, chosen.gather(1, place // _BLOCK) * _BLOCK + place % _BLOCK
 
 
 def fill(learn: Source | None, read: Read, size: int, session: Session) -> Bank:

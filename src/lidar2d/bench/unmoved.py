@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -30,13 +31,17 @@ class Unmoved(PointEncoder):
         super().__init__()
         if type(encoder).from_above is not PointEncoder.from_above:
             raise UsageError(f"{type(encoder).__name__} maps the ground; a protocol that moves its points has no map")
-        self.encoder, self.channels, self.source = Memory().of(encoder), encoder.channels, source
+        self.encoder, self.channels, self.source, self.memory = encoder, encoder.channels, source, Memory()
         self._row = {token: row for row, token in enumerate(source.tokens)}
 
     def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         """Return features (P, channels) of the points at ``rows`` (P,), or of all points in their order."""
-        frames = (collate([self.source[self._row[token]]]).to(batch.points.device) for token in batch.tokens)
-        found = torch.cat([self.encoder(frame) for frame in frames])
+        device = batch.points.device
+
+        def encoded(token: str) -> Tensor:
+            return self.encoder(collate([self.source[self._row[token]]]).to(device))
+
+        found = torch.cat([self.memory.recall(token, partial(encoded, token)) for token in batch.tokens])
         return found if rows is None else found[rows]
 
 
