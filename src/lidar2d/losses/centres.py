@@ -31,12 +31,13 @@ def heat(row: Tensor, column: Tensor, radius: Tensor, size: tuple[int, int]) -> 
     """
     if not len(row):
         return radius.new_zeros(size)
-    down = torch.arange(size[0], device=row.device)[None, :] - row[:, None]
-    across = torch.arange(size[1], device=row.device)[None, :] - column[:, None]
-    sigma = (2 * radius + 1) / 6
-    near = (down.abs() <= radius[:, None])[:, :, None] & (across.abs() <= radius[:, None])[:, None, :]
-    falls = torch.exp(-(down.square()[:, :, None] + across.square()[:, None, :]) / (2 * sigma.square()[:, None, None]))
-    return torch.where(near, falls, 0.0).amax(0)
+    spread = 2 * ((2 * radius + 1) / 6).square()[:, None]
+
+    def along(cell: Tensor, cells: int) -> Tensor:
+        apart = torch.arange(cells, device=cell.device) - cell[:, None]
+        return torch.where(apart.abs() <= radius[:, None], torch.exp(-apart.square() / spread), 0.0)
+
+    return (along(row, size[0])[:, :, None] * along(column, size[1])[:, None, :]).amax(0)
 
 
 def focal(logits: Tensor, target: Tensor) -> Tensor:
