@@ -1,5 +1,8 @@
 """Probes: frozen or tuned, shown augmented, through a window, with mirror images."""
 
+from dataclasses import replace
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -9,10 +12,11 @@ from lidar2d.bench.protocol import Session, Splits
 from lidar2d.data.augment import Augment
 from lidar2d.data.card import load_card
 from lidar2d.errors import SettingError, UsageError
-from lidar2d.frame import Frame
+from lidar2d.frame import Boxes, Frame
 from lidar2d.metrics.resampled import DRAWS
 from lidar2d.nets.encoder import ImageEncoder, PointEncoder
 from lidar2d.tasks.depth import Depth
+from lidar2d.tasks.detection import Detection
 from lidar2d.tasks.heads import Training
 from lidar2d.tasks.segmentation import PixelSegmentation, PointSegmentation
 
@@ -152,6 +156,39 @@ def test_frames_that_are_encoded_once_are_moved_with_the_features_they_have():
     assert len(judged) == len(Frames())
     places = [Frames()[row].points[:, :3] for row in range(4)]
     assert sorted(points.tolist() for points in shown) == sorted(points.tolist() for points in places)
+
+
+def test_frames_that_are_moved_are_read_once_and_their_boxes_keep_their_points():
+    class Boxed(Frames):
+        read = 0
+
+        def __getitem__(self, index):
+            self.read += 1
+            frame = super().__getitem__(index)
+            box = torch.tensor([[0.0, 0, 0, 20, 10, 15, 0.5], [90.0, 0, 0, 4, 2, 2, 0]], dtype=torch.float64)
+            return replace(frame, boxes=Boxes(box, torch.tensor([0, 0])))
+
+    def truths(once):
+        source, found = Boxed(), []
+        probe = Probe(
+            partial(Recorded, learnt=found), Training((0.1,), epochs=3), augment=Augment(rotate=180), once=once
+        )
+        probe.judge(Classes(), Splits(source, None, Boxed(2)), Session(0, lambda *_: lambda: None))
+        return source.read, torch.cat(found)
+
+    class Recorded(Detection):
+        def __init__(self, card, learnt):
+            super().__init__(card, {card.box_classes[0]: 0.5})
+            self.learnt = learnt
+
+        def loss(self, output, truth):
+            self.learnt.append(truth)
+            return super().loss(output, truth)
+
+    (few, once), (many, plain) = truths(True), truths(False)
+    assert (few, many) == (1 + 4, 1 + 3 * 4)
+    assert torch.equal(once, plain)
+    assert once[..., 8].max() == 1
 
 
 class Turned(PointSegmentation):

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from torchmetrics import Metric
 
 from lidar2d.bench.protocol import ALL, Protocol, Reads, Session, Splits, Verdict, by_condition, needed, rows_of
-from lidar2d.bench.unmoved import Unmoved, moves_alone
+from lidar2d.bench.unmoved import Held, Unmoved, moves_alone
 from lidar2d.data.augment import Augment
 from lidar2d.data.batches import TrainingFrames
 from lidar2d.data.card import Card
@@ -139,6 +139,7 @@ class Probe(Protocol):
         task, encoder, session, size = asked.task, asked.encoder, asked.session, self.training.batch_size
         augment, tuned = self.augment or Augment(), bool(self.tune)
         if self.once and isinstance(encoder, PointEncoder):
+            source = Held(source)
             encoder = Unmoved(encoder, source)
         frames = TrainingFrames(source, session.seed, augment, getattr(source, "image_size", None), None, "stop")
 

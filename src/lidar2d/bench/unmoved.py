@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -10,9 +11,10 @@ from torch import Tensor
 
 from lidar2d.bench.remembered import Memory
 from lidar2d.data.augment import Augment
-from lidar2d.data.source import Source
+from lidar2d.data.source import Problem, Source
 from lidar2d.errors import UsageError
-from lidar2d.frame import Batch, collate
+from lidar2d.frame import Batch, Frame, collate
+from lidar2d.geometry import points_in_boxes
 from lidar2d.nets.encoder import PointEncoder
 
 
@@ -43,6 +45,47 @@ class Unmoved(PointEncoder):
 
         found = torch.cat([self.memory.recall(token, partial(encoded, token)) for token in batch.tokens])
         return found if rows is None else found[rows]
+
+
+class Held:
+    """The frames of a source, read once; how many points lie in each box is counted then, for it stays so.
+
+    Args:
+        source: the frames.
+        most: of them that are held.
+    """
+
+    def __init__(self, source: Source, most: int = 1000) -> None:
+        self.source, self.most = source, most
+        self.card, self.tokens, self.conditions = source.card, source.tokens, source.conditions
+        self._held: dict[int, Frame] = {}
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Frame:
+        """Read one frame, or return it if it was read before.
+
+        Raises:
+            DataError: naming the file that is missing, unreadable or wrong.
+        """
+        if index in self._held:
+            return self._held[index]
+        frame = _counted(self.source[index])
+        if len(self._held) < self.most:
+            self._held[index] = frame
+        return frame
+
+    def check(self) -> Iterator[tuple[str, list[Problem]]]:
+        """Yield each frame's token with its problems."""
+        return self.source.check()
+
+
+def _counted(frame: Frame) -> Frame:
+    if frame.boxes is None or frame.boxes.hits is not None:
+        return frame
+    inside = points_in_boxes(frame.points[:, :3].double(), frame.boxes.geometry.double()).sum(1)
+    return replace(frame, boxes=replace(frame.boxes, hits=inside))
 
 
 def moves_alone(augment: Augment) -> bool:
