@@ -28,6 +28,10 @@ FROZEN = {
     "robo3d-nuscenes-c": (1, "8b27d163bbf5"),
     "robobev-nuscenes-c": (1, "2c7a412ce50c"),
     "robodepth-kitti-c": (1, "3108149c7911"),
+    "town-depth-weather-v1": (1, "174bf6000798"),
+    "town-match-weather-v1": (1, "fc1ba9745306"),
+    "town-normals-weather-v1": (1, "da4661bf651f"),
+    "town-seg2d-weather-v1": (1, "310c53443b65"),
 }
 
 
