@@ -246,7 +246,9 @@ def test_zoom_is_the_mean_of_larger_middles():
     close(done(blur.Zoom(1.21, 0.02), image), expected / (len(factors) + 1))
 
 
-@pytest.mark.parametrize(("height", "width", "reach", "rounds"), [(14, 19, 2, 2), (9, 30, 1, 1), (31, 13, 4, 2)])
+@pytest.mark.parametrize(
+    ("height", "width", "reach", "rounds"), [(14, 19, 2, 2), (9, 30, 1, 1), (31, 13, 4, 2), (37, 53, 3, 3)]
+)
 def test_pixels_are_scattered_as_the_loop_has_it(height, width, reach, rounds):
     own, expected = rng(3), np.arange(height * width).reshape(height, width)
     for _ in range(rounds):

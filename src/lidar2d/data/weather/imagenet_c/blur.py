@@ -19,7 +19,7 @@ from lidar2d.data.weather.imagenet_c.values import shares, stored
 from lidar2d.errors import within
 
 Kernel = NDArray[np.float64]
-_STRIP = 64  # rows that are blurred at a time: they stay in the processor's cache
+_STRIP, _LINES = 64, 4  # rows that are blurred, or scattered, at a time: they stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ class Glass(Corruption):
     def picture(self, view: View, rng: Generator) -> Tensor:
         """Blur, replace and blur."""
         blurred = stored(gaussian(shares(view.image), self.soft))
-        places = torch.from_numpy(scattered(view.size, self.reach, self.rounds, rng)).long()
-        mixed = torch.stack([plane.take(places) for plane in blurred]).view_as(blurred)
+        places = scattered(view.size, self.reach, self.rounds, rng)
+        mixed = torch.from_numpy(blurred.flatten(1).numpy().take(places, axis=1)).view_as(blurred)
         return stored(gaussian(shares(mixed), self.soft))
 
 
@@ -190,28 +190,31 @@ def weighted(plane: Tensor, weights: Sequence[float], axis: int, out: Tensor | N
     return total
 
 
-def scattered(size: tuple[int, int], reach: int, rounds: int, rng: Generator) -> NDArray[np.int32]:
+def scattered(size: tuple[int, int], reach: int, rounds: int, rng: Generator) -> NDArray[np.intp]:
     """Return which pixel (H W,) is seen where after each was replaced by a random one near it, one after the other.
 
-    The published loop goes from the lower right to the upper left, line by line. A place waits for those before it that
-    are near it, and for no others, so that those on a slanted line are replaced at a time, with the same result.
+    The published loop goes from the lower right to the upper left, line by line. A pixel that was replaced before is
+    itself a copy: so begins a chain, at whose end stands one that still looks as it did. Chains are followed in a few
+    lines at a time, which stay in the processor's cache; lines below are done.
     """
     height, width = size
-    places = np.arange(height * width, dtype=np.int32)
+    places = np.arange(height * width)
     rows, columns = height - 2 * reach, width - 2 * reach  # that have all neighbours, but for the first of each
     if rows < 1 or columns < 1:
         return places
-    first = (height - reach) * width + width - reach
-    own = (first - (np.arange(rows)[:, None] * width + np.arange(columns))).astype(np.int32)
-    slant = 2 * reach  # places that the line below must be ahead
     for _ in range(rounds):
-        down, right = (rng.integers(-reach, reach, own.shape, dtype=np.int8) for _ in (0, 1))
-        # as wide as the image, so that a slanted line is a slice of both
-        other = np.pad(own + down * np.int32(width) + right, ((0, 0), (0, slant))).ravel()
-        for time in range(slant * (rows - 1) + columns):
-            top, bottom = max(0, -(-(time - columns + 1) // slant)), min(rows - 1, time // slant)
-            start, end = time + top * columns, time + bottom * columns
-            places[first - start : first - end - 1 : -columns] = places[other[start : end + 1 : columns]]
+        down, right = (rng.integers(-reach, reach, (rows, columns), dtype=np.int8)[::-1, ::-1] for _ in (0, 1))
+        for bottom in range(rows, 0, -_LINES):
+            top = max(bottom - _LINES, 0)
+            first = (top + reach + 1) * width
+            own = np.arange((bottom - top) * width)
+            other = own.copy()
+            away = down[top:bottom].astype(np.intp) * width + right[top:bottom]
+            other.reshape(-1, width)[:, reach + 1 : width - reach + 1] += away
+            last = np.where((other > own) & (other < len(own)), other, own)
+            while ((further := last.take(last)) != last).any():
+                last = further
+            places[first : first + len(own)] = places.take(other.take(last) + first)
     return places
 
 
