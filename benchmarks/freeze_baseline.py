@@ -73,6 +73,7 @@ def frozen(name: str, table: Table, row: Row) -> dict[str, Any]:
         "protocol": table.kind.protocol,
         "weather": table.kind.weather,
         "method": row.method,
+        "judged": table.severities,
     }
 
 

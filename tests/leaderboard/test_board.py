@@ -20,6 +20,7 @@ FROZEN = Baseline(
     data="synthetic",
     protocol="seg2d-lin/town@1",
     weather="weather-v1@1",
+    judged=(1, 3, 5),
     method="teacher",
 )
 

@@ -17,8 +17,9 @@ from lidar2d.bench.gallery import Gallery
 from lidar2d.data.card import load_card
 from lidar2d.errors import UsageError
 from lidar2d.frame import Frame
+from lidar2d.leaderboard import titles
 from lidar2d.leaderboard.board import resilience, tables
-from lidar2d.leaderboard.page import titles, write, write_page
+from lidar2d.leaderboard.page import write, write_page
 from lidar2d.results.baseline import Baseline
 from lidar2d.results.measures import measure
 from lidar2d.tasks.segmentation import PixelSegmentation
@@ -119,6 +120,7 @@ FROZEN = Baseline(
     data="synthetic",
     protocol="seg2d-lin/town@1",
     weather="weather-v1@1",
+    judged=(1, 3, 5),
     method="photometric",
 )
 
@@ -265,6 +267,11 @@ def test_tasks_and_numbers_have_names():
     assert (titles.task("det3d/robo3d@1"), titles.task("own-thing/x@1")) == ("3D detection", "own-thing")
     assert titles.metric("iou/driveable_surface") == "IoU driveable surface"
     assert titles.metric("ap3d/car") == "AP in space, car"
+    assert titles.metric("recall/10px/5-15deg") == "recall within 10 px, 5-15°"
+    assert [titles.metric(name) for name in ("recall/10px", "within/22.5deg")] == [
+        "recall within 10 px",
+        "within 22.5°",
+    ]
     assert [titles.unit(name) for name in ("miou", "abs_rel", "mean_angle")] == ["%", "", "°"]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import weather_records
 from lidar2d.cli import main
 from lidar2d.leaderboard.board import digits, network, tables
 from lidar2d.leaderboard.markdown import document, sections
@@ -38,10 +39,20 @@ def test_files_are_written_once_and_checked(results, capsys):
 def test_the_readme_keeps_all_but_its_leaderboard(results):
     run(results)
     text = (results.parent / "README.md").read_text()
-    assert text.startswith("# A project\n\n<!-- leaderboard: weather -->\n\n|  | seg2d-lin miou ↑ |")
+    assert text.startswith("# A project\n\n<!-- leaderboard: weather -->\n\n|  | 2D segmentation: mIoU ↑ |")
     assert text.endswith("<!-- end of the leaderboard -->\n\nMore.\n")
     assert "| collab | 50.0 → 41.6 |" in text
     assert "old" not in text
+
+
+def test_the_leaderboard_names_tasks_and_tells_two_of_one_apart(results):
+    more = ("seg3d-lp/town@1", "seg2d-lin/other@1", "aware-match/lidar2d@1")
+    Store(results).add(record for name in more for record in weather_records("teacher", 0.0, protocol=name))
+    run(results)
+    head = (results.parent / "README.md").read_text().split("\n")[4]
+    both = [f"2D segmentation: mIoU (seg2d-lin/{name}@1 on synthetic, weather-v1@1) ↑" for name in ("other", "town")]
+    shown = ["", "", *both, "Correspondence: mIoU ↑", "3D segmentation: mIoU ↑", ""]
+    assert [each.strip() for each in head.split("|")] == shown
 
 
 def test_the_sheet_has_every_number_of_every_record(results, records):

@@ -23,15 +23,18 @@ GOOD = {
     "clear": 75.0,
     "scores": {"fog": [60.0, 50.0, 40.0], "snow": [30]},
 }
+OWN = {"data": "town", "protocol": "p@1", "weather": "w@1", "method": "teacher", "judged": [1, 3, 5]}
 # what the released files say: a change of a number goes with a new version, and with a new line here
 FROZEN = {
     "robo3d-nuscenes-c": (1, "8b27d163bbf5"),
     "robobev-nuscenes-c": (1, "2c7a412ce50c"),
     "robodepth-kitti-c": (1, "3108149c7911"),
-    "town-depth-weather-v1": (1, "174bf6000798"),
-    "town-match-weather-v1": (1, "fc1ba9745306"),
-    "town-normals-weather-v1": (1, "da4661bf651f"),
-    "town-seg2d-weather-v1": (1, "310c53443b65"),
+    "town-depth-weather-v1": (1, "0d3f2f41757d"),
+    "town-det3d-weather-v1": (1, "3b63975f67ac"),
+    "town-match-weather-v1": (1, "08fd07a15e14"),
+    "town-normals-weather-v1": (1, "33693734a225"),
+    "town-seg2d-weather-v1": (1, "3af5dd35d8a4"),
+    "town-seg3d-weather-v1": (1, "0b460e7fd2b3"),
 }
 
 
@@ -53,6 +56,19 @@ def test_the_released_tables_stay_as_they_are():
     for name, each in found.items():
         assert each.name == name
         assert mean_corruption_error(each.over(each.severities), each.over(each.severities)) == pytest.approx(100)
+
+
+def test_it_measures_what_was_judged_as_it_was(mine):
+    found = load_baseline(mine(**OWN))
+    whole = [(name, severity) for name in ("fog", "snow") for severity in (1, 3, 5)]
+    assert found.of("town", "p@1", "w@1", whole)
+    assert found.of("town", "p@1", "w@1", whole[:3])
+    assert not any(
+        found.of(*other, whole) for other in [("x", "p@1", "w@1"), ("town", "x", "w@1"), ("town", "p@1", "x")]
+    )
+    for other in ([*whole, ("rain", 1)], [*whole, ("fog", 2)], whole[:2], [("fog", 1), ("fog", 2), ("fog", 3)]):
+        assert not found.of("town", "p@1", "w@1", other)
+    assert not load_baseline(mine()).of("", "", "", whole)
 
 
 def test_scores_are_shares_whatever_the_file_has(mine):
@@ -101,6 +117,13 @@ def test_the_digest_follows_what_is_said_not_how_it_is_laid_out(mine):
         ({"scores": {"fog": [False]}}, r"scores\.fog holds False"),
         ({"scores": {"fog": [100, 100, 100]}}, r"scores\.fog has no error"),
         ({"unit": "share"}, r"numbers of unit share are 0 to 1"),
+        ({"data": "synthetic"}, "a baseline with data needs all of data, protocol, weather, method, judged"),
+        (OWN | {"judged": None}, "a baseline with data needs all of"),
+        (OWN | {"method": 3}, "method is 3; it must be a text"),
+        (OWN | {"judged": [1, 3]}, r"judged is \[1, 3\]; it must list as many severities as there are, 3"),
+        (OWN | {"judged": [1, 3, 3]}, r"judged is \[1, 3, 3\]"),
+        (OWN | {"judged": [1, 3, "5"]}, r"judged is \[1, 3, '5'\]"),
+        (OWN | {"judged": 3}, "judged is 3"),
     ],
 )
 def test_what_means_nothing_is_refused_with_the_file_and_the_key(mine, changed, said):

@@ -1,5 +1,7 @@
 """How numbers are written: with as many digits as they have, and without the sign of nothing."""
 
+from statistics import fmean
+
 import pytest
 
 from lidar2d.results.measures import decimals, written
@@ -18,6 +20,13 @@ from lidar2d.results.measures import decimals, written
 )
 def test_what_rounds_to_nothing_has_no_sign(value, sign, text):
     assert written(value, 1, sign) == text
+
+
+def test_a_half_is_rounded_as_it_reads_however_it_was_summed():
+    seeds = (54.1033, 54.4613, 54.7854)
+    assert {written(sum(seeds) / 3), written(fmean(seeds)), written(100 * fmean(each / 100 for each in seeds))} == {
+        "54.5"
+    }
 
 
 @pytest.mark.parametrize(

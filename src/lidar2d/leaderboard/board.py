@@ -311,7 +311,8 @@ def _table(kind: Kind, records: Sequence[Record], baselines: Sequence[Baseline])
     rows = [Row(name, tuple(own)) for name, own in methods.items()]
     before = (CLEAR, CORRUPTED)
     conditions = sorted({r.judged_in for r in fine}, key=lambda name: (name not in before, name == ALL, name))
-    frozen = next((each for each in baselines if each.of(kind.data, kind.protocol, kind.weather)), None)
+    bad = {(r.condition, r.severity) for r in fine if r.severity}
+    frozen = next((each for each in baselines if each.of(kind.data, kind.protocol, kind.weather, bad)), None)
     table = Table(kind, metric, tuple(c for c in conditions if not (kind.weather and c == ALL)), tuple(rows), frozen)
     return replace(table, rows=tuple(sorted(rows, key=lambda row: _rank(table, row))))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from lidar2d.leaderboard import titles
 from lidar2d.leaderboard.board import ALL, Kind, Row, Spread, Table, digits, network, resilience
 from lidar2d.leaderboard.intervals import Estimate
 from lidar2d.results.measures import measure, written
@@ -216,11 +217,11 @@ def _compared(table: Table, rows: Sequence[Row], other: Row) -> str:
 
 def summary(tables: Sequence[Table]) -> str:
     """Write what a suite of bad weather came to in one table: of each protocol clear air, and bad weather."""
-    shown = [table for table in tables if table.kind.weather and table.metric]
+    found = [table for table in tables if table.kind.weather and table.metric]
+    shown = sorted(found, key=lambda table: titles.place(table.kind.protocol))
     if not shown:
         return "No method has been judged in bad weather yet."
     methods = list(dict.fromkeys(row.method for table in shown for row in table.rows))
-    head = ["", *(f"{_short(table)}{_ARROWS[measure(table.metric).better]}" for table in shown)]
     lines = []
     for method in methods:
         cells = []
@@ -231,8 +232,14 @@ def summary(tables: Sequence[Table]) -> str:
             clear, bad = (_NONE if each is None else written(each.mean, places) for each in values)
             cells.append("" if row is None else f"{clear} → {bad}")
         lines.append([method, *cells])
-    return grid(head, lines)
+    return grid(["", *_heads(shown)], lines)
 
 
-def _short(table: Table) -> str:
-    return f"{table.kind.protocol.partition('/')[0]} {table.metric}"
+def _heads(tables: Sequence[Table]) -> list[str]:
+    """Name tables by task and number, and by all that they are about where that is not enough."""
+    found = []
+    names = [f"{titles.task(table.kind.protocol)}: {titles.metric(table.metric)}" for table in tables]
+    for name, table in zip(names, tables, strict=True):
+        whole = name if names.count(name) == 1 else f"{name} ({table.kind.about})"
+        found.append(whole + _ARROWS[measure(table.metric).better])
+    return found

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ class Baseline:
         protocol: under which.
         weather: table of corruptions with its version.
         method: name of the row, in tables of records.
+        judged: the severities themselves, such as (1, 3, 5).
     """
 
     name: str
@@ -57,10 +59,21 @@ class Baseline:
     protocol: str = ""
     weather: str = ""
     method: str = ""
+    judged: tuple[int, ...] = ()
 
-    def of(self, data: str, protocol: str, weather: str) -> bool:
-        """Tell whether scores of such a table are measured by these."""
-        return bool(self.data) and (self.data, self.protocol, self.weather) == (data, protocol, weather)
+    def of(self, data: str, protocol: str, weather: str, judged: Iterable[tuple[str, int]]) -> bool:
+        """Tell whether scores of such a table are measured by these.
+
+        Args:
+            data: name of the table's card.
+            protocol: of the table.
+            weather: its table of corruptions with its version.
+            judged: its corruptions, each with each of its severities: those must be the baseline's.
+        """
+        found = set(judged)
+        same = bool(self.data) and (self.data, self.protocol, self.weather) == (data, protocol, weather)
+        kinds = {name for name, _ in found}
+        return same and kinds <= set(self.scores) and found == set(product(kinds, self.judged))
 
     def over(self, severities: int) -> dict[str, tuple[float, ...]]:
         """Return the scores of so many severities, as :mod:`lidar2d.results.robustness` takes them.
@@ -93,12 +106,13 @@ def load_baseline(name: str) -> Baseline:
 
 
 def _made(given: Mapping[str, Any], path: Path) -> Baseline:
-    own = [key for key in _OWN if key in given]
-    if own and len(own) < len(_OWN):
-        raise UsageError(f"a baseline with {own[0]} needs all of {', '.join(_OWN)}")
+    own = [key for key in (*_OWN, "judged") if key in given]
+    if own and len(own) <= len(_OWN):
+        raise UsageError(f"a baseline with {own[0]} needs all of {', '.join(_OWN)}, judged")
     if unlike := sorted(_KEYS ^ (set(given) - set(own))):
         raise UsageError(f"{'unknown' if unlike[0] in given else 'missing'} key '{unlike[0]}'")
-    for key in (*_WORDS, *own):
+    words = [*_WORDS, *(_OWN if own else ())]
+    for key in words:
         if not isinstance(given[key], str) or not given[key]:
             raise UsageError(f"{key} is {given[key]!r:.60}; it must be a text")
     if given["name"] != path.stem:
@@ -106,16 +120,18 @@ def _made(given: Mapping[str, Any], path: Path) -> Baseline:
     if given["unit"] not in _UNITS:
         raise UsageError(f"unit is {given['unit']!r:.60}; known: {', '.join(_UNITS)}")
     severities, table = _whole(given, "severities"), given["scores"]
+    judged = _judged(given["judged"], severities) if own else ()
     if not isinstance(table, Mapping) or not table:
         raise UsageError("scores must hold a list of numbers for each corruption")
     scores = {name: _scores(values, severities, given["unit"], f"scores.{name}") for name, values in table.items()}
     return Baseline(
-        **{key: given[key] for key in (*_WORDS, *own) if key != "unit"},
+        **{key: given[key] for key in words if key != "unit"},
         version=_whole(given, "version"),
         severities=severities,
         clear=_share(given["clear"], given["unit"], "clear"),
         scores=scores,
         digest=recipe.digest(path),
+        judged=judged,
     )
 
 
@@ -123,6 +139,13 @@ def _whole(given: Mapping[str, Any], key: str) -> int:
     if type(given[key]) is not int or given[key] < 1:
         raise UsageError(f"{key} is {given[key]!r:.60}; it must be a whole number from 1")
     return int(given[key])
+
+
+def _judged(given: Any, count: int) -> tuple[int, ...]:
+    whole = isinstance(given, list) and all(type(each) is int and each > 0 for each in given)
+    if not whole or not len(given) == len(set(given)) == count:
+        raise UsageError(f"judged is {given!r:.60}; it must list as many severities as there are, {count}")
+    return tuple(given)
 
 
 def _scores(values: Any, severities: int, unit: str, where: str) -> tuple[float, ...]:

@@ -59,12 +59,14 @@ def measure(name: str) -> Measure:
 def written(value: float, digits: int = 1, sign: str = "") -> str:
     """Write a number with so many digits behind the point; what rounds to nothing has no sign.
 
+    A half is rounded as it reads: to the ninth digit first, for binary sums of the same numbers differ behind it.
+
     Args:
         value: the number.
         digits: behind the point.
         sign: ``+`` where numbers above nothing have one too.
     """
-    text = f"{value:{sign}.{digits}f}"
+    text = f"{round(value, 9):{sign}.{digits}f}"
     return text if float(text) else f"{0:.{digits}f}"
 
 

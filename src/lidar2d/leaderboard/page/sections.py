@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lidar2d.leaderboard import titles
 from lidar2d.leaderboard.board import ALL, Kind, Resilience, Row, Table, digits, network, resilience
 from lidar2d.leaderboard.intervals import Estimate
 from lidar2d.leaderboard.markdown import PRINTED
-from lidar2d.leaderboard.page import titles
 from lidar2d.leaderboard.page.ledger import Ledger
 from lidar2d.results.measures import measure
 from lidar2d.results.record import CLEAR, Record, rounded, severity_of, spelt

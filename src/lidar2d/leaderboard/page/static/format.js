@@ -2,9 +2,9 @@
 
 const MINUS = "−";
 
-/** What rounds to nothing has no sign. */
+/** What rounds to nothing has no sign; a half is rounded as it reads, as `written` of lidar2d.results.measures does. */
 function fixed(value, digits) {
-  const text = value.toFixed(digits);
+  const text = Number(value.toFixed(9)).toFixed(digits);
   return Number(text) === 0 ? (0).toFixed(digits) : text.replace("-", MINUS);
 }
 
