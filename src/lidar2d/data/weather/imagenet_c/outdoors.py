@@ -10,19 +10,16 @@ import torch
 import torch.nn.functional as F
 from numpy.random import Generator
 from numpy.typing import NDArray
-from skimage.feature import canny
 from torch import Tensor
 
 from lidar2d.data.weather.corruption import Corruption, View
 from lidar2d.data.weather.imagenet_c.blur import folded, gaussian, streak
 from lidar2d.data.weather.imagenet_c.values import shares, stored
+from lidar2d.data.weather.imagenet_c.water import glitter
 from lidar2d.errors import within
 
 _GREY = (0.299, 0.587, 0.114)  # of red, green and blue: Rec. 601
 _WATER, _MUD = (175, 238, 238), (63, 42, 20)
-_FAR = 20  # pixels from the rim of a drop, beyond which all is the same
-_RIM = (50, 150)  # of 255: changes from which on one is looked for, and found, by Canny's edges
-_RELIEF = ((-2, -1, 0), (-1, 1, 1), (0, 1, 2))  # light that falls on drops from a corner
 _THICK = 0.8  # of mud, below which it is none
 
 
@@ -133,7 +130,7 @@ class Spatter(Corruption):
         liquid = torch.where(liquid < self.least, 0.0, liquid)
         colours = shares(view.image)
         if not self.mud:
-            return stored(colours + _coloured(_WATER) * (self.amount * drops(liquid)))
+            return stored(colours.add_(_coloured(_WATER) * glitter(liquid), alpha=self.amount))
         mud = gaussian((liquid > 0)[None].float(), self.amount)[0]
         mud = torch.where(mud < _THICK, 0.0, mud)
         return stored(colours.mul_(1 - mud).add_(_coloured(_MUD) * mud))
@@ -164,47 +161,3 @@ def plasma(size: tuple[int, int], smooth: float, rng: Generator) -> NDArray[np.f
     clouds -= clouds.min()
     found: NDArray[np.float32] = clouds[: size[0], : size[1]] / clouds.max()
     return found
-
-
-def drops(liquid: Tensor) -> Tensor:
-    """Return how much (H, W) drops glitter, at most 1: a relief of how far their places are from a rim.
-
-    Args:
-        liquid: (H, W) its thickness, 0 where there is none.
-    """
-    thickness = (liquid * 255).floor()
-    rims = canny(  # type: ignore[no-untyped-call]  # scikit-image has few types
-        thickness.numpy(), sigma=1e-3, low_threshold=_RIM[0], high_threshold=_RIM[1]
-    )
-    depth = _even(_mean(from_rim(rims)).floor())
-    relief = F.conv2d(F.pad(depth, (1,) * 4, mode="reflect"), torch.tensor(_RELIEF).float()[None, None]).clamp_(0, 255)
-    glitter = thickness * _mean(relief)[0, 0]
-    return glitter / glitter.max().clamp_min(1e-6)
-
-
-def from_rim(rim: NDArray[np.bool_]) -> Tensor:
-    """Return the distance (1, 1, H, W) in pixels of each place, at most 20, to the nearest rim (H, W) of a drop."""
-    # along each row first, then of all rows nearby the nearest: both apart, and exact
-    columns = np.arange(rim.shape[1], dtype=np.int32)
-    left = columns - np.maximum.accumulate(np.where(rim, columns, -_FAR), axis=1)
-    right = np.minimum.accumulate(np.where(rim, columns, columns[-1] + _FAR)[:, ::-1], axis=1)[:, ::-1] - columns
-    along = np.square(np.minimum(np.minimum(left, right), _FAR)).astype(np.int16)
-    tall = np.pad(along, ((_FAR, _FAR), (0, 0)), constant_values=_FAR**2)
-    nearest = np.full_like(along, _FAR**2)
-    for down in range(-_FAR, _FAR + 1):
-        rows = tall[_FAR + down : _FAR + down + len(along)]
-        np.minimum(nearest, rows + np.int16(down**2), out=nearest)
-    return torch.from_numpy(np.sqrt(nearest.astype(np.float32)))[None, None]
-
-
-def _mean(plane: Tensor) -> Tensor:
-    """Return means over squares of 3 pixels a side."""
-    return F.avg_pool2d(F.pad(plane, (1,) * 4, mode="reflect"), 3, 1)
-
-
-def _even(plane: Tensor) -> Tensor:
-    """Return whole numbers from 0 to 255 with their histogram made even."""
-    below = plane.byte().flatten().bincount(minlength=256).cumsum(0).float()
-    least = below[int(plane.min())]
-    table = ((below - least) * (255 / (below[-1] - least).clamp_min(1))).round_().clamp_(0, 255)
-    return table[plane.long()]
