@@ -44,9 +44,10 @@ def main() -> None:
 def _found(results: Path, suite: str, protocol: str, method: str) -> tuple[Table, Row]:
     for table in tables(Store(results).read(suite)):
         row = table.row(method)
-        if table.kind.protocol == protocol and table.kind.weather and row is not None:
+        fits = table.kind.protocol == protocol and table.kind.weather and table.kind.labels in (0, 100)
+        if fits and row is not None and table.judged[method] is not None:
             return table, row
-    raise UsageError(f"{results / suite} has no {method} in bad weather under {protocol}")
+    raise UsageError(f"{results / suite} has no {method} in all bad weather under {protocol}, with all labels")
 
 
 def frozen(name: str, table: Table, row: Row) -> dict[str, Any]:

@@ -85,7 +85,7 @@ RESULTS. Nothing in them is typed by hand.
   --check            writes nothing; says where files differ from the records, and which records are out of bounds,
                      stand twice or mix versions. Exit status 1 if files differ, 2 if records are wrong
   --suite NAME       prints the tables of one suite, and writes nothing
-    --sort COLUMN    the best first by a condition or a kind of weather: clear, fog, fog-3, all, method
+    --sort COLUMN    the best first by a condition or a kind of weather: clear, fog, all, method
     --against ROW    another row that the others are compared with, by intervals
   --html DIR         a page to look at and to share: sorts, filters, plots, and every record
     --gallery DIR ...  pictures that `lidar2d eval --save-images DIR` made, shown on the page

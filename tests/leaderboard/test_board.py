@@ -35,6 +35,24 @@ def by_hand(records, method, seed):
     return bad, next(r.metrics["miou"] for r in own if r.condition == "clear") / 100
 
 
+@pytest.mark.parametrize(
+    "lost",
+    [
+        lambda r: (r.condition, r.severity) == ("fog", 5),
+        lambda r: r.condition == "fog",
+        lambda r: (r.condition, r.seed) == ("fog", 2),
+    ],
+)
+def test_what_lacks_a_severity_or_a_seed_has_no_mean_over_the_rest(records, lost):
+    (table,) = tables([r for r in records if r.method != "collab" or not lost(r)])
+    row = table.row("collab")
+    assert table.weather(row, "fog", "miou") is None
+    assert table.weather(row, "rain", "miou") is not None
+    assert table.bad(row, "miou") is None
+    assert resilience(table, row) is None
+    assert resilience(table, table.row("teacher")) is not None
+
+
 def test_a_table_says_means_and_deviations_over_seeds_and_its_best_row_stands_first(records):
     (table,) = tables(records)
     assert (table.metric, table.corruptions, table.severities) == ("miou", ["fog", "rain"], [1, 3, 5])
@@ -45,8 +63,8 @@ def test_a_table_says_means_and_deviations_over_seeds_and_its_best_row_stands_fi
     bad = [fmean(map(fmean, by_hand(records, "collab", seed)[0].values())) * 100 for seed in range(3)]
     for found, wanted in (
         (row.spread("clear", "miou"), clear),
-        (row.weather("fog", "miou"), fog),
-        (row.bad("miou"), bad),
+        (table.weather(row, "fog", "miou"), fog),
+        (table.bad(row, "miou"), bad),
     ):
         assert (found.mean, found.deviation, found.count) == pytest.approx((fmean(wanted), stdev(wanted), 3))
     assert row.spread("clear", "rmse") is None
@@ -102,7 +120,7 @@ def test_what_failed_stands_beside_what_did_not(records):
     assert alone.metric == ""
 
 
-@pytest.mark.parametrize(("name", "value"), [("suite_version", 2), ("asked", "another")])
+@pytest.mark.parametrize(("name", "value"), [("suite_version", 2), ("asked", "another"), ("data_list", "others")])
 def test_records_that_do_not_compare_are_refused(records, name, value):
     with pytest.raises(DataError, match=rf"mixes records of {name} .* \(collab, seed 0\).* they do not compare"):
         tables([*records[1:], replace(records[0], **{name: value}, method="other")])

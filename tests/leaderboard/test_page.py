@@ -89,7 +89,7 @@ def test_means_and_deviations_are_those_of_the_board(page, records):
             for name in (table.metric, names[-1]):
                 for key, wanted in (
                     *((each, row.spread(each, name)) for each in table.conditions),
-                    *((each, row.weather(each, name)) for each in table.corruptions),
+                    *((each, table.weather(row, each, name)) for each in table.corruptions),
                 ):
                     cell = column(shown, key)["cells"][place]
                     assert cell["mean"][names.index(name)] == pytest.approx(wanted.mean, rel=1e-5)
@@ -108,7 +108,7 @@ def test_intervals_and_differences_are_those_of_the_board(records, tmp_path):
             cell = column(shown, f"~{name}")["cells"][place]
             for told, wanted in ((cell["value"], getattr(own, name)), (cell["less"][1], getattr(less, name))):
                 assert told == pytest.approx([wanted.value, wanted.low, wanted.high], rel=1e-4, abs=1e-9)
-        fog = [row.weather("fog", "miou").mean, table.row("random").weather("fog", "miou").mean]
+        fog = [table.weather(each, "fog", "miou").mean for each in (row, table.row("random"))]
         assert column(shown, "fog")["cells"][place]["less"][2][0] == pytest.approx(fog[0] - fog[1], abs=1e-4)
     assert any("frozen@1" in note for note in shown["notes"])
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from conftest import weather_records
 from lidar2d.cli import main
 from lidar2d.leaderboard.board import digits, network, tables
 from lidar2d.leaderboard.markdown import document, sections
@@ -45,9 +44,9 @@ def test_the_readme_keeps_all_but_its_leaderboard(results):
     assert "old" not in text
 
 
-def test_the_leaderboard_names_tasks_and_tells_two_of_one_apart(results):
+def test_the_leaderboard_names_tasks_and_tells_two_of_one_apart(results, records):
     more = ("seg3d-lp/town@1", "seg2d-lin/other@1", "aware-match/lidar2d@1")
-    Store(results).add(record for name in more for record in weather_records("teacher", 0.0, protocol=name))
+    Store(results).add(replace(each, protocol=name) for name in more for each in records if each.method == "teacher")
     run(results)
     head = (results.parent / "README.md").read_text().split("\n")[4]
     both = [f"2D segmentation: mIoU (seg2d-lin/{name}@1 on synthetic, weather-v1@1) ↑" for name in ("other", "town")]
@@ -175,14 +174,17 @@ def test_wrong_words_are_told_in_a_line(results, capsys, given, said):
     assert len(told.splitlines()) <= 3
 
 
-def test_wrong_folders_are_told(tmp_path, results, capsys):
+def test_wrong_folders_are_told(tmp_path, results, records, capsys):
     assert run(tmp_path / "nowhere") == 2
     assert "there is no folder" in capsys.readouterr().err
     for path in (results / "weather").glob("*.jsonl"):
         path.unlink()
+    assert Store(results).suites() == []
+    assert run(results, "--check") == 2
+    assert "there are no records below" in capsys.readouterr().err
+    Store(results).add([replace(records[0], suite="other")])
     assert run(results, "--check") == 2
     assert "shows a leaderboard of weather, which has no records" in capsys.readouterr().err
-    assert Store(results).suites() == []
 
 
 def test_what_the_suite_compares_is_compared(results, capsys):

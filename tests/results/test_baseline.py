@@ -108,6 +108,7 @@ def test_the_digest_follows_what_is_said_not_how_it_is_laid_out(mine):
         ({"severities": "3"}, "severities is '3'"),
         ({"clear": 101}, "clear holds 101; numbers of unit percent are 0 to 100"),
         ({"clear": "75"}, "clear holds '75'"),
+        ({"clear": 10**400}, "clear holds 1000"),
         ({"scores": {}}, "scores must hold a list of numbers for each corruption"),
         ({"scores": [1.0]}, "scores must hold a list"),
         ({"scores": {"fog": 50.0}}, r"scores\.fog is 50\.0; give one number a severity \(3\), or their mean"),

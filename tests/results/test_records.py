@@ -55,6 +55,8 @@ def changed(**values):
         (changed(method=""), "method is empty"),
         (changed(protocol="ridge"), "not of the form task/name@version"),
         (changed(severity=6), "severity is 6"),
+        (changed(condition="clear", severity=3), "condition is 'clear', which has no severity"),
+        (changed(condition="a\\nb", severity=3), "which has no severity"),
         (changed(labels=101), "labels is 101"),
         (changed(metrics={}), "either metrics or an error"),
         (changed(draws=[0.5, 1.5]), "draws has a score above 1"),

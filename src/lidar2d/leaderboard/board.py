@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -84,21 +85,13 @@ class Row:
         """Return a number under a condition, over seeds."""
         return spread([r.metrics[metric] for r in self.by_condition.get(condition, ()) if metric in r.metrics])
 
-    def weather(self, corruption: str, metric: str) -> Spread | None:
-        """Return a number under a corruption, the mean over its severities, over seeds."""
-        return spread([fmean(own[corruption]) for own in self._corrupted(metric).values() if corruption in own])
-
-    def bad(self, metric: str) -> Spread | None:
-        """Return a number in bad weather: the mean over corruptions of that over severities, over seeds."""
-        return spread([fmean(map(fmean, own.values())) for own in self._corrupted(metric).values()])
-
-    def _corrupted(self, metric: str) -> dict[int, dict[str, list[float]]]:
-        """Return a number at every severity of every corruption, by seed."""
+    def corrupted(self, metric: str) -> list[dict[str, list[float]]]:
+        """Return a number at every severity of every corruption, of each seed that has numbers."""
         of_seeds: dict[int, list[Record]] = {}
         for record in self.records:
-            of_seeds.setdefault(record.seed, []).append(record)
-        found = {seed: by_corruption(own, metric) for seed, own in of_seeds.items()}
-        return {seed: own for seed, own in found.items() if own}
+            if not record.error:
+                of_seeds.setdefault(record.seed, []).append(record)
+        return [by_corruption(own, metric) for own in of_seeds.values()]
 
 
 def digits(tables: Sequence[Table], metric: str) -> int:
@@ -149,6 +142,28 @@ class Table:
         """The kinds of bad weather, as the records name them."""
         listed = [record for row in self.rows for record in row.records if record.severity]
         return list(dict.fromkeys(record.condition for record in listed))
+
+    @cached_property
+    def strengths(self) -> dict[str, int]:
+        """How many severities each kind of bad weather has."""
+        return dict(Counter(severity_of(name)[0] for name in self.conditions if severity_of(name)[1]))
+
+    def weather(self, row: Row, corruption: str, metric: str) -> Spread | None:
+        """Return a number under a corruption, the mean over its severities, over seeds.
+
+        None of a row that some seed lacks a severity of: a mean over others would flatter it.
+        """
+        return self._over_severities(row, metric, [corruption])
+
+    def bad(self, row: Row, metric: str) -> Spread | None:
+        """Return a number in bad weather: the mean over corruptions of that over severities; None as above."""
+        return self._over_severities(row, metric, self.corruptions)
+
+    def _over_severities(self, row: Row, metric: str, corruptions: Sequence[str]) -> Spread | None:
+        seeds = row.corrupted(metric)
+        if not corruptions or any(len(own.get(c, ())) < self.strengths.get(c, 1) for own in seeds for c in corruptions):
+            return None
+        return spread([fmean(fmean(own[name]) for name in corruptions) for own in seeds])
 
     @cached_property
     def severities(self) -> list[int]:
@@ -238,6 +253,8 @@ def _scores(table: Table, row: Row) -> _Scores | None:
     draws: dict[str, Draws] = {}
     for condition in table.conditions:
         records = row.by_condition.get(condition, ())
+        if len(records) < row.seeds:
+            return None
         values = [score(record.metrics) for record in records]
         known = [value for value in values if value is not None]
         if not known or len(known) < len(values):
@@ -295,7 +312,11 @@ def _join_failed(by_kind: dict[Kind, list[Record]]) -> None:
 
 
 def _table(kind: Kind, records: Sequence[Record], baselines: Sequence[Baseline]) -> Table:
-    for name in ("suite_version", "asked"):
+    whole = kind.labels in (
+        0,
+        100,
+    )  # of a share of the labels there are several draws, which lists of frames tell apart
+    for name in ("suite_version", "asked", *(["data_list"] if whole else [])):
         found = sorted({str(getattr(record, name)) for record in records if not record.error})
         if len(found) > 1:
             first, other = (next(r for r in records if str(getattr(r, name)) == value) for value in found[:2])
@@ -312,7 +333,7 @@ def _table(kind: Kind, records: Sequence[Record], baselines: Sequence[Baseline])
     before = (CLEAR, CORRUPTED)
     conditions = sorted({r.judged_in for r in fine}, key=lambda name: (name not in before, name == ALL, name))
     bad = {(r.condition, r.severity) for r in fine if r.severity}
-    frozen = next((each for each in baselines if each.of(kind.data, kind.protocol, kind.weather, bad)), None)
+    frozen = next((b for b in baselines if whole and b.of(kind.data, kind.protocol, kind.weather, bad)), None)
     table = Table(kind, metric, tuple(c for c in conditions if not (kind.weather and c == ALL)), tuple(rows), frozen)
     return replace(table, rows=tuple(sorted(rows, key=lambda row: _rank(table, row))))
 

@@ -167,7 +167,7 @@ def _numbers(table: Table) -> str:
     head = ["method", f"{called}, {CLEAR}", *table.corruptions, *_NETWORKS, "seeds"]
     lines = []
     for row in table.rows:
-        found = [row.spread(CLEAR, metric), *(row.weather(name, metric) for name in table.corruptions)]
+        found = [row.spread(CLEAR, metric), *(table.weather(row, name, metric) for name in table.corruptions)]
         numbers = [spread(each, digits([table], metric)) for each in found]
         lines.append([row.method, *numbers, *_networks(row), str(row.seeds)])
     severities = ", ".join(map(str, table.severities))
@@ -227,7 +227,7 @@ def summary(tables: Sequence[Table]) -> str:
         cells = []
         for table in shown:
             row = table.row(method)
-            values = (None, None) if row is None else (row.spread(CLEAR, table.metric), row.bad(table.metric))
+            values = (None, None) if row is None else (row.spread(CLEAR, table.metric), table.bad(row, table.metric))
             places = digits([table], table.metric)
             clear, bad = (_NONE if each is None else written(each.mean, places) for each in values)
             cells.append("" if row is None else f"{clear} → {bad}")

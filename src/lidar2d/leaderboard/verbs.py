@@ -49,6 +49,8 @@ def table(argv: Sequence[str]) -> int:
         raise UsageError(f"there is no folder {folder}; records lie below it: --results DIR")
     store = Store(folder)
     suites = read(store)
+    if not suites:
+        raise UsageError(f"there are no records below {folder}; they lie in DIR/SUITE/METHOD.jsonl: --results DIR")
     if suite is not None:
         print(_printed(suites, suite, sort, against))
         return 0
@@ -116,7 +118,7 @@ def _sorted(table: Table, column: str) -> Table:
     def place(row: Row) -> tuple[float, str]:
         if column == "method":
             return 0.0, row.method
-        found = row.weather(column, metric) if own is None else own.of(row.method)
+        found = table.weather(row, column, metric) if own is None else own.of(row.method)
         if found is None:
             return float("inf"), row.method
         return -(measure(metric).better or 1) * found.mean, row.method

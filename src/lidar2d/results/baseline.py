@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -159,6 +158,6 @@ def _scores(values: Any, severities: int, unit: str, where: str) -> tuple[float,
 
 def _share(value: Any, unit: str, where: str) -> float:
     largest, share = _UNITS[unit]
-    if type(value) not in (int, float) or not math.isfinite(value) or not 0 <= value <= largest:
+    if type(value) not in (int, float) or not 0 <= value <= largest:
         raise UsageError(f"{where} holds {value!r:.60}; numbers of unit {unit} are 0 to {largest:g}")
     return share(value)

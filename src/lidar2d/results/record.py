@@ -23,6 +23,7 @@ Source = Literal["measured", "paper", "smoke"]
 
 WEATHER = "weather-v1"  # the table of corruptions where none is named
 CLEAR = "clear"  # the condition of frames that a corruption could be laid over, and is not
+_NO_CORRUPTION = (CLEAR, "all")
 _SPELT = re.compile(r"(.+)-([1-5])")
 
 
@@ -176,6 +177,8 @@ def _must_mean_something(record: Record) -> None:
         raise DataError(f"protocol '{record.protocol}' is not of the form task/name@version")
     if not 0 <= record.severity <= 5:
         raise DataError(f"severity is {record.severity}; it is 0 to 5")
+    if record.severity and (record.condition in _NO_CORRUPTION or not _NAME.fullmatch(record.condition)):
+        raise DataError(f"condition is {record.condition!r:.60}, which has no severity")
     if not 0 <= record.labels <= 100:
         raise DataError(f"labels is {record.labels}; it is a percentage")
     if bool(record.metrics) == bool(record.error):

@@ -59,7 +59,7 @@ class _Column:
     def means(self, row: Row) -> list[tuple[float, float | None] | None]:
         """Return mean and deviation of each metric."""
         if self.severity is None:
-            found = [row.weather(self.condition, name) for name in self.metrics]
+            found = [self.table.weather(row, self.condition, name) for name in self.metrics]
         else:
             found = [row.spread(_spelt(self.condition, self.severity), name) for name in self.metrics]
         return [None if each is None else (each.mean, each.deviation) for each in found]

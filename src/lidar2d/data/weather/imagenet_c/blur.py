@@ -118,7 +118,7 @@ class Zoom(Corruption):
         """Return the mean of the picture and of itself at each factor."""
         factors = np.arange(1, self.most, self.step)  # itself, and the factor of 1
         image = view.image[None].contiguous(memory_format=torch.channels_last)  # eight bits a colour: twice as quick
-        total = 2 * image.short()
+        total = 2 * image.int()
         for factor in factors[1:]:
             total += enlarged(image, float(factor))
         return stored(total[0] / (255 * (len(factors) + 1)))
