@@ -312,10 +312,7 @@ def _join_failed(by_kind: dict[Kind, list[Record]]) -> None:
 
 
 def _table(kind: Kind, records: Sequence[Record], baselines: Sequence[Baseline]) -> Table:
-    whole = kind.labels in (
-        0,
-        100,
-    )  # of a share of the labels there are several draws, which lists of frames tell apart
+    whole = kind.labels in (0, 100)  # shares of the labels have several draws, each with frames of its own
     for name in ("suite_version", "asked", *(["data_list"] if whole else [])):
         found = sorted({str(getattr(record, name)) for record in records if not record.error})
         if len(found) > 1:
