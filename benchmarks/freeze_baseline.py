@@ -44,7 +44,7 @@ def main() -> None:
 def _found(results: Path, suite: str, protocol: str, method: str) -> tuple[Table, Row]:
     for table in tables(Store(results).read(suite)):
         row = table.row(method)
-        fits = table.kind.protocol == protocol and table.kind.weather and table.kind.labels in (0, 100)
+        fits = table.kind.protocol == protocol and table.kind.weather and table.kind.whole
         if fits and row is not None and table.judged[method] is not None:
             return table, row
     raise UsageError(f"{results / suite} has no {method} in all bad weather under {protocol}, with all labels")

@@ -1,6 +1,6 @@
 """Processor time of each corruption on one nuScenes-sized frame: six images of 900x1600 and 34,720 points.
 
-    python benchmarks/speed/weather.py [--table NAME] [--only fog,rain] [--repeats 3] [--root NUSCENES] [--out FILE]
+    python benchmarks/speed/weather.py [--table NAME] [--only fog,rain] [--repeats 5] [--root NUSCENES] [--out FILE]
 
 Everything runs on one thread, each corruption at each severity, cameras and LiDAR apart; of a few times the best
 counts. Seconds are of processor time, which other programs on the machine disturb less than the clock, though they do
@@ -44,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", default="weather-v1")
     parser.add_argument("--only", help="corruptions of the table, with commas between")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--root", help="of a real nuScenes")
     parser.add_argument("--out", type=Path, help="a file for the same in JSON")
     given = parser.parse_args()

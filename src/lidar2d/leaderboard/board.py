@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,7 +14,7 @@ from lidar2d.errors import DataError
 from lidar2d.leaderboard.intervals import Draws, Estimate, estimate, over_seeds
 from lidar2d.results.baseline import Baseline
 from lidar2d.results.measures import decimals, headline, measure, score
-from lidar2d.results.record import CLEAR, Record, Source, by_corruption, severity_of
+from lidar2d.results.record import CLEAR, Record, Source, severity_of
 from lidar2d.results.robustness import Robustness, summary
 
 ALL = "all"
@@ -33,6 +32,11 @@ class Kind:
     protocol: str
     labels: int
     weather: str  # table of corruptions with its version
+
+    @property
+    def whole(self) -> bool:
+        """Whether all labels, or none, taught the heads: shares have several draws, each of other frames."""
+        return self.labels in (0, 100)
 
     @property
     def about(self) -> str:
@@ -76,7 +80,7 @@ class Row:
         """A record that says which networks these are."""
         return next((record for record in self.records if not record.error), self.records[0])
 
-    @property
+    @cached_property
     def seeds(self) -> int:
         """How many seeds have numbers."""
         return len({record.seed for record in self.records if not record.error})
@@ -85,13 +89,10 @@ class Row:
         """Return a number under a condition, over seeds."""
         return spread([r.metrics[metric] for r in self.by_condition.get(condition, ()) if metric in r.metrics])
 
-    def corrupted(self, metric: str) -> list[dict[str, list[float]]]:
-        """Return a number at every severity of every corruption, of each seed that has numbers."""
-        of_seeds: dict[int, list[Record]] = {}
-        for record in self.records:
-            if not record.error:
-                of_seeds.setdefault(record.seed, []).append(record)
-        return [by_corruption(own, metric) for own in of_seeds.values()]
+    def every_seed(self, condition: str, metric: str) -> list[float] | None:
+        """Return a number under a condition, one a seed in their order; None where a seed lacks it."""
+        found = [r.metrics[metric] for r in self.by_condition.get(condition, ()) if metric in r.metrics]
+        return found if len(found) == self.seeds else None
 
 
 def digits(tables: Sequence[Table], metric: str) -> int:
@@ -144,9 +145,9 @@ class Table:
         return list(dict.fromkeys(record.condition for record in listed))
 
     @cached_property
-    def strengths(self) -> dict[str, int]:
-        """How many severities each kind of bad weather has."""
-        return dict(Counter(severity_of(name)[0] for name in self.conditions if severity_of(name)[1]))
+    def worsened(self) -> dict[str, list[str]]:
+        """The conditions of each kind of bad weather, such as ``fog-1`` and ``fog-3`` of ``fog``."""
+        return {name: [c for c in self.conditions if severity_of(c)[0] == name] for name in self.corruptions}
 
     def weather(self, row: Row, corruption: str, metric: str) -> Spread | None:
         """Return a number under a corruption, the mean over its severities, over seeds.
@@ -160,10 +161,14 @@ class Table:
         return self._over_severities(row, metric, self.corruptions)
 
     def _over_severities(self, row: Row, metric: str, corruptions: Sequence[str]) -> Spread | None:
-        seeds = row.corrupted(metric)
-        if not corruptions or any(len(own.get(c, ())) < self.strengths.get(c, 1) for own in seeds for c in corruptions):
-            return None
-        return spread([fmean(fmean(own[name]) for name in corruptions) for own in seeds])
+        means = []
+        for name in corruptions:
+            found = [row.every_seed(condition, metric) for condition in self.worsened[name]]
+            whole = [numbers for numbers in found if numbers is not None]
+            if len(whole) < len(found):
+                return None
+            means.append([fmean(own) for own in zip(*whole, strict=True)])
+        return spread([fmean(own) for own in zip(*means, strict=True)])
 
     @cached_property
     def severities(self) -> list[int]:
@@ -263,13 +268,14 @@ def _scores(table: Table, row: Row) -> _Scores | None:
         drawn = over_seeds([record.draws for record in records])
         if drawn is not None:
             draws[condition] = drawn
-    severities = {name: [c for c in table.conditions if severity_of(c)[0] == name] for name in table.corruptions}
-    if CLEAR not in found or not severities:
+    if CLEAR not in found or not table.worsened:
         return None
-    bad = {name: [found[c] for c in own] for name, own in severities.items()}
+    bad = {name: [found[c] for c in own] for name, own in table.worsened.items()}
     if len(draws) < len(found) or len({len(each) for each in draws.values()}) > 1:
         return _Scores(found[CLEAR], bad, None, None)
-    return _Scores(found[CLEAR], bad, draws[CLEAR], {name: [draws[c] for c in own] for name, own in severities.items()})
+    return _Scores(
+        found[CLEAR], bad, draws[CLEAR], {name: [draws[c] for c in own] for name, own in table.worsened.items()}
+    )
 
 
 def _drawn(scores: _Scores, frozen: Mapping[str, Sequence[float]] | None) -> list[Robustness] | None:
@@ -312,8 +318,7 @@ def _join_failed(by_kind: dict[Kind, list[Record]]) -> None:
 
 
 def _table(kind: Kind, records: Sequence[Record], baselines: Sequence[Baseline]) -> Table:
-    whole = kind.labels in (0, 100)  # shares of the labels have several draws, each with frames of its own
-    for name in ("suite_version", "asked", *(["data_list"] if whole else [])):
+    for name in ("suite_version", "asked", *(["data_list"] if kind.whole else [])):
         found = sorted({str(getattr(record, name)) for record in records if not record.error})
         if len(found) > 1:
             first, other = (next(r for r in records if str(getattr(r, name)) == value) for value in found[:2])
@@ -330,7 +335,7 @@ def _table(kind: Kind, records: Sequence[Record], baselines: Sequence[Baseline])
     before = (CLEAR, CORRUPTED)
     conditions = sorted({r.judged_in for r in fine}, key=lambda name: (name not in before, name == ALL, name))
     bad = {(r.condition, r.severity) for r in fine if r.severity}
-    frozen = next((b for b in baselines if whole and b.of(kind.data, kind.protocol, kind.weather, bad)), None)
+    frozen = next((b for b in baselines if kind.whole and b.of(kind.data, kind.protocol, kind.weather, bad)), None)
     table = Table(kind, metric, tuple(c for c in conditions if not (kind.weather and c == ALL)), tuple(rows), frozen)
     return replace(table, rows=tuple(sorted(rows, key=lambda row: _rank(table, row))))
 

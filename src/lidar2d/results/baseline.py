@@ -12,7 +12,8 @@ from lidar2d import recipe
 from lidar2d.errors import UsageError
 
 _WORDS = ("name", "network", "citation", "table", "score", "unit")
-_OWN = ("data", "protocol", "weather", "method")  # of a baseline that was measured here
+_OWN_WORDS = ("data", "protocol", "weather", "method")  # of a baseline that was measured here
+_OWN = (*_OWN_WORDS, "judged")
 _KEYS = {*_WORDS, "version", "severities", "clear", "scores"}
 # of the numbers in the file: the largest, and the share from 0 (worst) to 1 that one of them is
 _UNITS: dict[str, tuple[float, Callable[[float], float]]] = {
@@ -105,12 +106,12 @@ def load_baseline(name: str) -> Baseline:
 
 
 def _made(given: Mapping[str, Any], path: Path) -> Baseline:
-    own = [key for key in (*_OWN, "judged") if key in given]
-    if own and len(own) <= len(_OWN):
-        raise UsageError(f"a baseline with {own[0]} needs all of {', '.join(_OWN)}, judged")
+    own = [key for key in _OWN if key in given]
+    if own and len(own) < len(_OWN):
+        raise UsageError(f"a baseline with {own[0]} needs all of {', '.join(_OWN)}")
     if unlike := sorted(_KEYS ^ (set(given) - set(own))):
         raise UsageError(f"{'unknown' if unlike[0] in given else 'missing'} key '{unlike[0]}'")
-    words = [*_WORDS, *(_OWN if own else ())]
+    words = (*_WORDS, *_OWN_WORDS) if own else _WORDS
     for key in words:
         if not isinstance(given[key], str) or not given[key]:
             raise UsageError(f"{key} is {given[key]!r:.60}; it must be a text")

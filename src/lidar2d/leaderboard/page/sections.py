@@ -95,7 +95,7 @@ def _section(tables: Sequence[Table], ledger: Ledger) -> dict[str, Any]:
     conditions = {name for table in tables for name in table.conditions}
     listed = [_row(method, own, conditions, ledger) for method, own in rows.items()]
     counts = {row["seeds"] for row in listed}
-    share = "" if several or kind.labels in (0, 100) else f", {kind.labels} % of the labels"
+    share = "" if several or kind.whole else f", {kind.labels} % of the labels"
     return {
         "key": "/".join(part for part in (kind.source, kind.suite, kind.data, kind.protocol, kind.weather) if part)
         + (f"/{kind.labels}" if share else ""),

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import label
 from torch import Tensor
 
+from lidar2d.data.weather.imagenet_c.blur import weighted
+
 _FAR = 20  # pixels from the rim of a drop, beyond which all is the same
 _STRIP = 64  # rows that are looked at at a time: they stay in the processor's cache
 _NEAR = (-1, 0, 1)
@@ -55,10 +57,7 @@ def _ridges(plane: Tensor) -> Tensor:
 
     It is 1 there, 2 where it is strong, and 0 elsewhere. Before and behind are between pixels, by lines.
     """
-    smooth = plane[:-2] + 2 * plane[1:-1] + plane[2:]
-    across = smooth[:, 2:] - smooth[:, :-2]
-    smooth = plane[:, :-2] + 2 * plane[:, 1:-1] + plane[:, 2:]
-    down = smooth[2:] - smooth[:-2]
+    across, down = (weighted(weighted(plane, (1, 2, 1), axis), (-1, 0, 1), 1 - axis) for axis in (0, 1))
     strength = torch.hypot(across, down)
 
     height, width = (size - 2 for size in strength.shape)
